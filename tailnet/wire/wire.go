@@ -1,0 +1,167 @@
+// Package wire carries dRPC calls over one byte stream, in the form that
+// existing agents, clients and servers use:
+//
+//	dRPC    one call or stream per yamux stream, closed when it ends;
+//	        messages up to 4 MiB both ways
+//	yamux   default configuration; the server of the WebSocket is the
+//	        yamux server
+//	stream  a WebSocket of binary messages whose borders carry no meaning
+//
+// Dialling the WebSocket, and what the calls mean, is left to the callers.
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/coder/websocket"
+	"github.com/hashicorp/yamux"
+	"storj.io/drpc"
+	"storj.io/drpc/drpcconn"
+	"storj.io/drpc/drpcmanager"
+	"storj.io/drpc/drpcserver"
+	"storj.io/drpc/drpcwire"
+)
+
+// MaxMessage is the size in bytes of the largest dRPC message and of the
+// largest WebSocket message either side accepts.
+const MaxMessage = 4 << 20
+
+// Stream returns the byte stream of a WebSocket. Closing it closes the
+// WebSocket; so does the end of ctx.
+func Stream(ctx context.Context, ws *websocket.Conn) net.Conn {
+	ws.SetReadLimit(MaxMessage)
+	return websocket.NetConn(ctx, ws, websocket.MessageBinary)
+}
+
+func config() *yamux.Config {
+	c := yamux.DefaultConfig()
+	c.LogOutput = io.Discard // what ends a session is returned by its callers
+	return c
+}
+
+// Conn is the calling side of a session. It is a drpc.Conn on which any number
+// of calls and streams may be open at once.
+type Conn struct {
+	session *yamux.Session
+}
+
+// NewClient returns the calling side over stream, which it owns from now on
+// and closes with itself.
+func NewClient(stream net.Conn) (*Conn, error) {
+	session, err := yamux.Client(stream, config())
+	if err != nil {
+		return nil, fmt.Errorf("open yamux session: %w", err)
+	}
+	return &Conn{session: session}, nil
+}
+
+var _ drpc.Conn = (*Conn)(nil)
+
+// Close ends every call on the connection.
+func (c *Conn) Close() error { return c.session.Close() }
+
+// Closed returns a channel that is closed when the connection is gone,
+// whichever side ended it.
+func (c *Conn) Closed() <-chan struct{} { return c.session.CloseChan() }
+
+// Invoke makes one call and waits for its answer.
+func (c *Conn) Invoke(ctx context.Context, rpc string, enc drpc.Encoding, in, out drpc.Message) error {
+	conn, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return conn.Invoke(ctx, rpc, enc, in, out)
+}
+
+// NewStream opens one stream. Its yamux stream is closed when the dRPC stream
+// ends: by Close, by the end of ctx or by the other side.
+func (c *Conn) NewStream(ctx context.Context, rpc string, enc drpc.Encoding) (drpc.Stream, error) {
+	conn, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	stream, err := conn.NewStream(ctx, rpc, enc)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	context.AfterFunc(stream.Context(), func() { conn.Close() })
+	return stream, nil
+}
+
+func (c *Conn) open() (*drpcconn.Conn, error) {
+	s, err := c.session.OpenStream()
+	if err != nil {
+		return nil, fmt.Errorf("open yamux stream: %w", err)
+	}
+	return drpcconn.NewWithOptions(s, drpcconn.Options{Manager: managerOptions()}), nil
+}
+
+func managerOptions() drpcmanager.Options {
+	return drpcmanager.Options{Reader: drpcwire.ReaderOptions{MaximumBufferSize: MaxMessage}}
+}
+
+// Server is the answering side of a session.
+type Server struct {
+	session *yamux.Session
+}
+
+// NewServer returns the answering side over stream, which it owns from now on.
+// Call Serve to answer and Close to end.
+func NewServer(stream net.Conn) (*Server, error) {
+	session, err := yamux.Server(stream, config())
+	if err != nil {
+		return nil, fmt.Errorf("open yamux session: %w", err)
+	}
+	return &Server{session: session}, nil
+}
+
+// Close ends the session and every call on it.
+func (s *Server) Close() error { return s.session.Close() }
+
+// Ping measures one round trip to the other side; an error means that the
+// session is gone or did not answer within yamux's write time-out, 10 s.
+func (s *Server) Ping() error {
+	_, err := s.session.Ping()
+	return err
+}
+
+// Closed returns a channel that is closed when the session is gone.
+func (s *Server) Closed() <-chan struct{} { return s.session.CloseChan() }
+
+// Serve answers calls with handler until the session or ctx ends, and returns
+// when every call has returned. The end of the session is not an error.
+func (s *Server) Serve(ctx context.Context, handler drpc.Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	defer cancel()
+	defer s.session.Close()
+	stop := context.AfterFunc(ctx, func() { s.session.Close() })
+	defer stop()
+
+	server := drpcserver.NewWithOptions(handler, drpcserver.Options{Manager: managerOptions()})
+	for {
+		stream, err := s.session.AcceptStream()
+		if err != nil {
+			return sessionEnd(ctx, err)
+		}
+		calls.Go(func() {
+			defer stream.Close()
+			_ = server.ServeOne(ctx, stream) // the caller sees what ended its call
+		})
+	}
+}
+
+func sessionEnd(ctx context.Context, err error) error {
+	var closed *websocket.CloseError
+	if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, yamux.ErrSessionShutdown) || errors.Is(err, net.ErrClosed) || errors.As(err, &closed) {
+		return nil
+	}
+	return fmt.Errorf("accept yamux stream: %w", err)
+}

@@ -1,0 +1,172 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+	"storj.io/drpc/drpcmux"
+
+	"github.com/berthdev/berth/tailnet/proto"
+)
+
+// service answers Coordinate by echoing an error text for each request, and
+// refuses the rest.
+type service struct {
+	*proto.DRPCTailnetUnimplementedServer
+	ended chan error
+}
+
+func (s service) RefreshResumeToken(context.Context, *proto.RefreshResumeTokenRequest) (*proto.RefreshResumeTokenResponse, error) {
+	return &proto.RefreshResumeTokenResponse{Token: "token"}, nil
+}
+
+func (s service) Coordinate(stream proto.DRPCTailnet_CoordinateStream) error {
+	for {
+		req, err := stream.Recv()
+		if err != nil {
+			s.ended <- err
+			return nil
+		}
+		if err := stream.Send(&proto.CoordinateResponse{Error: req.GetUpdateSelf().GetNode().GetDisco()}); err != nil {
+			return err
+		}
+	}
+}
+
+func pair(t *testing.T) (*Conn, service) {
+	t.Helper()
+	svc := service{ended: make(chan error, 1)}
+	mux := drpcmux.New()
+	if err := proto.DRPCRegisterTailnet(mux, svc); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(served)
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		server, err := NewServer(Stream(r.Context(), ws))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := server.Serve(r.Context(), mux); err != nil {
+			t.Errorf("Serve = %v, want nil when the client leaves", err)
+		}
+	}))
+	ws, _, err := websocket.Dial(t.Context(), ts.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := NewClient(Stream(context.Background(), ws))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close()
+		<-served
+		ts.Close()
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		goleak.VerifyNone(t)
+	})
+	return client, svc
+}
+
+func TestCallsAndStreamsShareASession(t *testing.T) {
+	conn, svc := pair(t)
+	client := proto.NewDRPCTailnetClient(conn)
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := client.Coordinate(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := strings.Repeat("x", MaxMessage-100)
+	for _, text := range []string{"a", big, "b"} {
+		if err := stream.Send(&proto.CoordinateRequest{UpdateSelf: &proto.CoordinateRequest_UpdateSelf{Node: &proto.Node{Disco: text}}}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.GetError() != text {
+			t.Fatalf("Recv = %d bytes, want the %d sent", len(got.GetError()), len(text))
+		}
+		if answer, err := client.RefreshResumeToken(t.Context(), &proto.RefreshResumeTokenRequest{}); err != nil || answer.GetToken() != "token" {
+			t.Fatalf("RefreshResumeToken beside an open stream = %v, %v", answer, err)
+		}
+	}
+	cancel()
+	if err := <-svc.ended; err == nil {
+		t.Error("the server's stream went on after its client cancelled it")
+	}
+	if _, err := client.RefreshResumeToken(t.Context(), &proto.RefreshResumeTokenRequest{}); err != nil {
+		t.Errorf("a call after a cancelled stream = %v, want the session to go on", err)
+	}
+}
+
+func TestUnknownMethodIsUnimplemented(t *testing.T) {
+	conn, _ := pair(t)
+	_, err := proto.NewDRPCTailnetClient(conn).PostTelemetry(t.Context(), &proto.TelemetryRequest{})
+	if !Unimplemented(err) {
+		t.Errorf("PostTelemetry = %v, want Unimplemented", err)
+	}
+	if Unimplemented(io.EOF) || Unimplemented(nil) {
+		t.Error("Unimplemented(io.EOF or nil) = true")
+	}
+}
+
+func TestMessageOverTheLimitEndsTheCallOnly(t *testing.T) {
+	conn, _ := pair(t)
+	client := proto.NewDRPCTailnetClient(conn)
+	stream, err := client.Coordinate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tooBig := strings.Repeat("x", MaxMessage+1)
+	if err := stream.Send(&proto.CoordinateRequest{UpdateSelf: &proto.CoordinateRequest_UpdateSelf{Node: &proto.Node{Disco: tooBig}}}); err == nil {
+		_, err = stream.Recv()
+		if err == nil {
+			t.Fatal("a message over the limit was answered")
+		}
+	}
+	if _, err := client.RefreshResumeToken(t.Context(), &proto.RefreshResumeTokenRequest{}); err != nil {
+		t.Errorf("a call after a message over the limit = %v, want the session to go on", err)
+	}
+}
+
+func FuzzServer(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0})
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	mux := drpcmux.New()
+	if err := proto.DRPCRegisterTailnet(mux, service{ended: make(chan error, 1)}); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		near, far := net.Pipe()
+		server, err := NewServer(far)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go io.Copy(io.Discard, near)
+		go func() {
+			near.Write(raw)
+			near.Close()
+		}()
+		err = server.Serve(t.Context(), mux)
+		if errors.Is(err, context.Canceled) {
+			t.Errorf("Serve(%x) = %v", raw, err)
+		}
+	})
+}
