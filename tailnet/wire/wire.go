@@ -35,7 +35,32 @@ const MaxMessage = 4 << 20
 // WebSocket; so does the end of ctx.
 func Stream(ctx context.Context, ws *websocket.Conn) net.Conn {
 	ws.SetReadLimit(MaxMessage)
-	return websocket.NetConn(ctx, ws, websocket.MessageBinary)
+	return &stream{Conn: websocket.NetConn(ctx, ws, websocket.MessageBinary)}
+}
+
+// stream remembers why it ended: yamux tells its users only that it did.
+type stream struct {
+	net.Conn
+	mu  sync.Mutex
+	err error // the first error of Read
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if err != nil {
+		s.mu.Lock()
+		if s.err == nil {
+			s.err = err
+		}
+		s.mu.Unlock()
+	}
+	return n, err
+}
+
+func (s *stream) cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 func config() *yamux.Config {
@@ -48,6 +73,7 @@ func config() *yamux.Config {
 // of calls and streams may be open at once.
 type Conn struct {
 	session *yamux.Session
+	stream  net.Conn
 }
 
 // NewClient returns the calling side over stream, which it owns from now on
@@ -57,7 +83,7 @@ func NewClient(stream net.Conn) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open yamux session: %w", err)
 	}
-	return &Conn{session: session}, nil
+	return &Conn{session: session, stream: stream}, nil
 }
 
 var _ drpc.Conn = (*Conn)(nil)
@@ -68,6 +94,16 @@ func (c *Conn) Close() error { return c.session.Close() }
 // Closed returns a channel that is closed when the connection is gone,
 // whichever side ended it.
 func (c *Conn) Closed() <-chan struct{} { return c.session.CloseChan() }
+
+// Cause returns why the connection ended, as far as the other side said: a
+// websocket.CloseError with its code and reason where there was one. It is nil
+// while the connection lives and for streams not made by Stream.
+func (c *Conn) Cause() error {
+	if s, ok := c.stream.(*stream); ok {
+		return s.cause()
+	}
+	return nil
+}
 
 // Invoke makes one call and waits for its answer.
 func (c *Conn) Invoke(ctx context.Context, rpc string, enc drpc.Encoding, in, out drpc.Message) error {
@@ -159,7 +195,7 @@ func (s *Server) Serve(ctx context.Context, handler drpc.Handler) error {
 }
 
 func sessionEnd(ctx context.Context, err error) error {
-	var closed *websocket.CloseError
+	var closed websocket.CloseError
 	if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, yamux.ErrSessionShutdown) || errors.Is(err, net.ErrClosed) || errors.As(err, &closed) {
 		return nil
 	}

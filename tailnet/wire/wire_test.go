@@ -21,7 +21,7 @@ import (
 // refuses the rest.
 type service struct {
 	*proto.DRPCTailnetUnimplementedServer
-	ended chan error
+	ended chan struct{} // closed when Coordinate returns
 }
 
 func (s service) RefreshResumeToken(context.Context, *proto.RefreshResumeTokenRequest) (*proto.RefreshResumeTokenResponse, error) {
@@ -29,11 +29,13 @@ func (s service) RefreshResumeToken(context.Context, *proto.RefreshResumeTokenRe
 }
 
 func (s service) Coordinate(stream proto.DRPCTailnet_CoordinateStream) error {
+	if s.ended != nil {
+		defer close(s.ended)
+	}
 	for {
 		req, err := stream.Recv()
 		if err != nil {
-			s.ended <- err
-			return nil
+			return err
 		}
 		if err := stream.Send(&proto.CoordinateResponse{Error: req.GetUpdateSelf().GetNode().GetDisco()}); err != nil {
 			return err
@@ -43,7 +45,7 @@ func (s service) Coordinate(stream proto.DRPCTailnet_CoordinateStream) error {
 
 func pair(t *testing.T) (*Conn, service) {
 	t.Helper()
-	svc := service{ended: make(chan error, 1)}
+	svc := service{ended: make(chan struct{})}
 	mux := drpcmux.New()
 	if err := proto.DRPCRegisterTailnet(mux, svc); err != nil {
 		t.Fatal(err)
@@ -108,9 +110,7 @@ func TestCallsAndStreamsShareASession(t *testing.T) {
 		}
 	}
 	cancel()
-	if err := <-svc.ended; err == nil {
-		t.Error("the server's stream went on after its client cancelled it")
-	}
+	<-svc.ended // else the server's stream goes on after its client cancelled it
 	if _, err := client.RefreshResumeToken(t.Context(), &proto.RefreshResumeTokenRequest{}); err != nil {
 		t.Errorf("a call after a cancelled stream = %v, want the session to go on", err)
 	}
@@ -146,11 +146,37 @@ func TestMessageOverTheLimitEndsTheCallOnly(t *testing.T) {
 	}
 }
 
+func TestCauseTellsTheCloseReason(t *testing.T) {
+	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ws.Close(websocket.StatusPolicyViolation, "replaced")
+	}))
+	defer ts.Close()
+	ws, _, err := websocket.Dial(t.Context(), ts.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := NewClient(Stream(context.Background(), ws))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	<-conn.Closed()
+	var closed websocket.CloseError
+	if !errors.As(conn.Cause(), &closed) || closed.Reason != "replaced" {
+		t.Errorf("Cause = %v, want the close reason of the other side", conn.Cause())
+	}
+}
+
 func FuzzServer(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0})
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	mux := drpcmux.New()
-	if err := proto.DRPCRegisterTailnet(mux, service{ended: make(chan error, 1)}); err != nil {
+	if err := proto.DRPCRegisterTailnet(mux, service{}); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
