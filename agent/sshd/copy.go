@@ -1,0 +1,85 @@
+//go:build linux
+
+package sshd
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// copySize is what one read of a process's output may bring: what fits into
+// one SSH packet of every client (RFC 4253 §6.1).
+const copySize = 32 << 10
+
+// copyOut sends first and then what src gives to the client, until src ends or
+// the client is gone. It closes src, so that a process which still prints gets
+// SIGPIPE. The end of a terminal is the error EIO.
+func copyOut(client io.Writer, src *os.File, first []byte) {
+	defer src.Close()
+	if _, err := client.Write(first); err != nil {
+		return
+	}
+	buf := make([]byte, copySize)
+	for {
+		n, err := src.Read(buf)
+		if _, werr := client.Write(buf[:n]); werr != nil || err != nil {
+			return
+		}
+	}
+}
+
+// copyIn passes the client's input on. At its end pipes are closed, but not a
+// terminal, where the end of input is a character. A program that closed its
+// stdin makes the client stop, and what is still under way is dropped.
+func (s *session) copyIn(to *stdio) {
+	defer close(s.stdin)
+	buf := make([]byte, copySize)
+	for {
+		n, err := s.ch.Read(buf)
+		if _, werr := to.in.Write(buf[:n]); n > 0 && werr != nil {
+			s.refuseInput(to)
+			return
+		}
+		if err != nil {
+			break
+		}
+	}
+	if to.terminal == "" {
+		_ = to.in.Close()
+	}
+}
+
+func (s *session) refuseInput(to *stdio) {
+	if to.terminal == "" {
+		_ = to.in.Close()
+		if bytes.HasPrefix(s.conn.ssh.ClientVersion(), []byte("SSH-2.0-OpenSSH")) {
+			_, _ = s.ch.SendRequest("eow@openssh.com", false, nil)
+		}
+	}
+	_, _ = io.Copy(io.Discard, s.ch)
+}
+
+// maxMOTD is more than any screen shows.
+const maxMOTD = 64 << 10
+
+// readMOTD returns the message of the day as a terminal wants it; nothing when
+// it cannot be read or the user does not want it.
+func readMOTD(file, home string) []byte {
+	if file == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(home, ".hushlogin")); err == nil {
+		return nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text, _ := io.ReadAll(io.LimitReader(f, maxMOTD)) // as much as there is
+	lines := strings.ReplaceAll(string(text), "\r\n", "\n")
+	return []byte(strings.ReplaceAll(lines, "\n", "\r\n"))
+}

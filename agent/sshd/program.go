@@ -1,0 +1,133 @@
+//go:build linux
+
+package sshd
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// startProcess starts the login shell, or the command if it is not nil.
+func (s *session) startProcess(command *string) {
+	proc, motd, err := s.newProcess(command)
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	err = s.conn.srv.addProcess(proc, func() error { return s.begin(proc, motd) }, func() { s.run(proc) })
+	proc.io.closeChild()
+	if err != nil {
+		proc.io.close()
+		s.refuse(err)
+		return
+	}
+	s.proc = proc
+}
+
+// begin starts proc and the goroutines that move its bytes.
+func (s *session) begin(proc *process, motd []byte) error {
+	if err := proc.start(); err != nil {
+		return err
+	}
+	s.copiers.Go(func() { copyOut(s.ch, proc.io.out, motd) })
+	if proc.io.err != nil {
+		s.copiers.Go(func() { copyOut(s.ch.Stderr(), proc.io.err, nil) })
+	}
+	go s.copyIn(proc.io)
+	return nil
+}
+
+// run ends the channel when proc has ended and all it printed is on its way.
+// It may outlive the connection, as proc may. The exit status does not wait
+// for the output: something that proc left behind may hold that open.
+func (s *session) run(proc *process) {
+	s.sendExit(exitMessage(proc.wait()))
+	s.copiers.Wait()
+	proc.io.close()
+	s.closeChannel()
+}
+
+// sendExit tells how the program ended; a client that has gone is not told.
+func (s *session) sendExit(name string, payload []byte) {
+	_, _ = s.ch.SendRequest(name, false, payload)
+}
+
+func (s *session) closeChannel() {
+	_ = s.ch.CloseWrite()
+	_ = s.ch.Close()
+}
+
+// refuse tells the user why there is no session, where sshd's child would.
+func (s *session) refuse(err error) {
+	s.conn.srv.log.WarnContext(s.ctx, "ssh session did not start", "error", err)
+	_, _ = s.ch.Stderr().Write([]byte(err.Error() + "\r\n"))
+	code := exitInternal
+	if errors.Is(err, fs.ErrNotExist) {
+		code = exitNoShell
+	}
+	s.sendExit(exitCode(code))
+	s.closeChannel()
+}
+
+// newProcess prepares the shell or command and what is printed before it.
+func (s *session) newProcess(command *string) (*process, []byte, error) {
+	srv := s.conn.srv
+	login := s.login()
+	acc := ownAccount(s.ctx)
+	if srv.cfg.Shell != "" {
+		acc.shell = srv.cfg.Shell
+	}
+	io, err := s.openStdio()
+	if err != nil {
+		return nil, nil, err
+	}
+	env := environment(srv.environ(), s.env, acc, login.Env, s.sessionEnv(io))
+	home := homeOf(env, acc)
+	var motd []byte
+	if s.pty != nil && command == nil {
+		motd = readMOTD(login.MOTD, home)
+	}
+	return newProcess(acc.shell, command, firstDir(login.Dir, home), env, io), motd, nil
+}
+
+func (s *session) login() Login {
+	if s.conn.srv.cfg.Login == nil {
+		return Login{}
+	}
+	return s.conn.srv.cfg.Login(s.ctx)
+}
+
+func (s *session) openStdio() (*stdio, error) {
+	if s.pty != nil {
+		return openPTY(s.pty)
+	}
+	return openPipes()
+}
+
+// sessionEnv returns the variables that only this session has.
+func (s *session) sessionEnv(io *stdio) []string {
+	env := connectionEnv(s.conn.ssh.RemoteAddr(), s.conn.ssh.LocalAddr())
+	if s.pty != nil {
+		env = append(env, "TERM="+s.pty.Term, "SSH_TTY="+io.terminal)
+	}
+	return env
+}
+
+func (s *Server) environ() []string {
+	if s.cfg.Environ != nil {
+		return s.cfg.Environ
+	}
+	return os.Environ()
+}
+
+// homeOf returns the home directory that programs of a session with env take.
+func homeOf(env []string, acc account) string {
+	for _, entry := range env {
+		if home, ok := strings.CutPrefix(entry, "HOME="); ok && home != "" {
+			return home
+		}
+	}
+	return acc.home
+}
