@@ -22,6 +22,16 @@ const (
 	AgentTimeout      AgentStatus = "timeout"
 )
 
+// DetailAgentTokenDead is the detail of the 401 that an agent gets whose token
+// can never work again: its workspace was deleted or rebuilt with another token. An agent
+// that sees it ends; a token that is only unknown is tried again, because a
+// workspace can start before its build has ended.
+const DetailAgentTokenDead = "The workspace of this agent token was deleted or rebuilt."
+
+// ReasonAgentReplaced begins the reason with which the server closes an
+// agent's WebSocket when a newer connection used the same token.
+const ReasonAgentReplaced = "replaced by a newer connection"
+
 // AgentLifecycle is how far an agent is with its start or stop.
 type AgentLifecycle string
 

@@ -207,3 +207,30 @@ func (c *Client) Tokens(ctx context.Context, user string) ([]APIKey, error) {
 func (c *Client) DeleteKey(ctx context.Context, user, id string) error {
 	return c.call(ctx, http.MethodDelete, "/api/v2/users/"+url.PathEscape(user)+"/keys/"+url.PathEscape(id), nil, nil)
 }
+
+// UsersResponse is a page of users; Count is the total without paging.
+type UsersResponse struct {
+	Users []User `json:"users"`
+	Count int    `json:"count"`
+}
+
+// LoginTypeResponse is the answer of GET /api/v2/users/{user}/login-type.
+type LoginTypeResponse struct {
+	LoginType LoginType `json:"login_type"`
+}
+
+// TokenConfig bounds the API tokens of a user.
+type TokenConfig struct {
+	MaxTokenLifetime time.Duration `json:"max_token_lifetime"`
+}
+
+// ValidatePasswordRequest asks whether a password would be taken.
+type ValidatePasswordRequest struct {
+	Password string `json:"password"`
+}
+
+// ValidatePasswordResponse says what is wrong with it.
+type ValidatePasswordResponse struct {
+	Valid   bool   `json:"valid"`
+	Details string `json:"details"`
+}

@@ -280,3 +280,25 @@ type UsageRequest struct {
 func (c *Client) ReportUsage(ctx context.Context, workspace uuid.UUID, req UsageRequest) error {
 	return c.post(ctx, "/api/v2/workspaces/"+workspace.String()+"/usage", req, nil)
 }
+
+// UpdateWorkspaceRequest renames a workspace.
+type UpdateWorkspaceRequest struct {
+	Name string `json:"name,omitempty"`
+}
+
+// JobLog is a line of a job's log.
+type JobLog struct {
+	ID        int64     `json:"id"`
+	CreatedAt time.Time `json:"created_at"`
+	LogSource string    `json:"log_source"`
+	LogLevel  string    `json:"log_level"`
+	Stage     string    `json:"stage"`
+	Output    string    `json:"output"`
+}
+
+// StreamEvent is a frame of the WebSocket form of an event stream. Type is
+// "data" or "error"; the Data of an error is a Response.
+type StreamEvent struct {
+	Type string `json:"type"`
+	Data any    `json:"data"`
+}
