@@ -1,0 +1,253 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/uuid"
+	pb "google.golang.org/protobuf/proto"
+
+	"github.com/berthdev/berth/tailnet/proto"
+)
+
+// maxResponseBytes bounds one response: dRPC refuses messages over 4 MiB.
+const maxResponseBytes = 3 << 20
+
+// errLeft ends the connection of a peer that said goodbye.
+var errLeft = errors.New("peer left")
+
+// conn is one connection: a bounded queue of what to tell the peer, emptied by
+// write, and the reason for its end.
+type conn struct {
+	c    *Coordinator
+	peer Peer
+	id   Conn
+
+	wake chan struct{} // holds one token when the queue is not empty
+	done chan struct{} // closed by stop
+
+	mu    sync.Mutex
+	queue []note
+	err   error
+}
+
+func newConn(c *Coordinator, p Peer, id Conn) *conn {
+	return &conn{c: c, peer: p, id: id, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// put queues what one event tells the peer, or ends the connection if too much
+// waits already. The first batch of a peer with many tunnels thus always fits.
+func (c *conn) put(notes []note) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil && !errors.Is(c.err, ErrClosed) {
+		return
+	}
+	if len(c.queue) >= c.c.cfg.QueueLen {
+		c.c.stats.dropped.Add(1)
+		c.stopLocked(ErrSlow)
+		return
+	}
+	c.queue = append(c.queue, notes...)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stop ends the connection; only the first cause counts.
+func (c *conn) stop(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopLocked(cause)
+}
+
+func (c *conn) stopLocked(cause error) {
+	if c.err == nil {
+		c.err = cause
+		close(c.done)
+	}
+}
+
+// cause returns why the connection ended.
+func (c *conn) cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+func (c *conn) take() []note {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	notes := c.queue
+	c.queue = nil
+	return notes
+}
+
+// write sends what is queued until the connection ends.
+func (c *conn) write(s Stream) {
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-c.wake:
+			if err := c.send(s, c.take()); err != nil {
+				c.stop(fmt.Errorf("send: %w", err))
+			}
+		}
+	}
+}
+
+// finish sends the rest and why the connection ended, then closes the stream.
+// Errors mean that the peer is gone, which is what is wanted.
+func (c *conn) finish(s Stream, cause error) {
+	if errors.Is(cause, ErrClosed) && c.send(s, c.take()) != nil {
+		c.c.cfg.Logger.Debug("peer left before it was told of the shutdown", "peer", c.peer.ID)
+	}
+	if text := farewell(cause); text != "" {
+		_ = s.Send(&proto.CoordinateResponse{Error: text})
+	}
+	_ = s.Close()
+}
+
+// farewell is the text for a peer whose connection we end.
+func farewell(cause error) string {
+	for _, known := range []error{ErrRefused, ErrReplaced, ErrTaken, ErrSlow, ErrClosed} {
+		if errors.Is(cause, known) {
+			return cause.Error()
+		}
+	}
+	return ""
+}
+
+// send sends notes in as few responses as their sizes allow.
+func (c *conn) send(s Stream, notes []note) error {
+	for _, r := range responses(notes) {
+		if err := s.Send(r); err != nil {
+			return err
+		}
+		c.c.stats.sent.Add(uint64(len(r.PeerUpdates)))
+	}
+	return nil
+}
+
+// responses batches notes in order.
+func responses(notes []note) (rs []*proto.CoordinateResponse) {
+	var last *proto.CoordinateResponse
+	size := 0
+	for _, n := range notes {
+		if n.update == nil {
+			rs, last = append(rs, &proto.CoordinateResponse{Error: n.err}), nil
+			continue
+		}
+		bytes := pb.Size(n.update) + 8 // and its tag and length
+		if last == nil || size+bytes > maxResponseBytes {
+			last, size = &proto.CoordinateResponse{}, 0
+			rs = append(rs, last)
+		}
+		last.PeerUpdates = append(last.PeerUpdates, n.update)
+		size += bytes
+	}
+	return rs
+}
+
+// read serves requests until the stream ends and returns why it ended.
+func (c *conn) read(ctx context.Context, s Stream) error {
+	for {
+		req, err := s.Recv()
+		if err != nil {
+			return fmt.Errorf("receive: %w", err)
+		}
+		if err := c.handle(ctx, req); err != nil {
+			if errors.Is(err, ErrRefused) {
+				c.c.stats.refused.Add(1)
+			}
+			return err
+		}
+	}
+}
+
+// handle serves one request, whose parts are handled in this order.
+func (c *conn) handle(ctx context.Context, req *proto.CoordinateRequest) error {
+	if u := req.UpdateSelf; u != nil {
+		if err := c.update(u.Node); err != nil {
+			return err
+		}
+	}
+	if t := req.AddTunnel; t != nil {
+		if err := c.addTunnel(ctx, t.Id); err != nil {
+			return err
+		}
+	}
+	if t := req.RemoveTunnel; t != nil {
+		if err := c.removeTunnel(t.Id); err != nil {
+			return err
+		}
+	}
+	if req.Disconnect != nil {
+		return errLeft
+	}
+	return c.ready(req.ReadyForHandshake)
+}
+
+func (c *conn) update(node *proto.Node) error {
+	if err := checkNode(c.peer.ID, c.peer.Role, node); err != nil {
+		return fmt.Errorf("%w: update self: %w", ErrRefused, err)
+	}
+	return c.event(Event{Kind: Update, Node: node})
+}
+
+func (c *conn) addTunnel(ctx context.Context, raw []byte) error {
+	dst, err := uuid.FromBytes(raw)
+	if err != nil || dst == c.peer.ID {
+		return fmt.Errorf("%w: open tunnel: bad id", ErrRefused)
+	}
+	if err := c.peer.mayReach(ctx, dst); err != nil {
+		c.c.cfg.Logger.Debug("tunnel refused", "peer", c.peer.ID, "agent", dst, "err", err)
+		return fmt.Errorf("%w: open tunnel to %s: not allowed", ErrRefused, dst)
+	}
+	return c.event(Event{Kind: AddTunnel, Dst: dst})
+}
+
+func (c *conn) removeTunnel(raw []byte) error {
+	dst, err := uuid.FromBytes(raw)
+	if err != nil {
+		return fmt.Errorf("%w: remove tunnel: bad id", ErrRefused)
+	}
+	return c.event(Event{Kind: RemoveTunnel, Dst: dst})
+}
+
+func (c *conn) ready(peers []*proto.CoordinateRequest_ReadyForHandshake) error {
+	if len(peers) > 0 && c.peer.Role == Client {
+		return fmt.Errorf("%w: ready for handshake: only agents say so", ErrRefused)
+	}
+	for _, p := range peers {
+		dst, err := uuid.FromBytes(p.GetId())
+		if err != nil {
+			return fmt.Errorf("%w: ready for handshake: bad id", ErrRefused)
+		}
+		if err := c.event(Event{Kind: Ready, Dst: dst}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// event feeds the core with an event of this connection.
+func (c *conn) event(ev Event) error {
+	ev.Peer, ev.Conn = c.peer.ID, c.id
+	return c.c.apply(ev)
+}
+
+// mayReach reports why a peer may not open a tunnel to dst, or nil.
+func (p *Peer) mayReach(ctx context.Context, dst uuid.UUID) error {
+	switch {
+	case p.Role == Server:
+		return nil
+	case p.Role == Client && p.Allow != nil:
+		return p.Allow(ctx, dst)
+	}
+	return errors.New("this peer may open no tunnels")
+}
