@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/server/api"
+)
+
+// The pauses between two looks at a build: short at first, because a build
+// without infrastructure takes milliseconds.
+const (
+	firstPoll = 50 * time.Millisecond
+	lastPoll  = 2 * time.Second
+)
+
+// await waits until a build has ended and returns an error unless it did what
+// it should.
+func await(ctx context.Context, c *api.Client, b api.Build) error {
+	p := showProgress(fmt.Sprintf("Waiting for workspace %s to %s", b.WorkspaceName, b.Transition))
+	defer p.end()
+	for pause := firstPoll; !ended(b.Job.Status); pause = min(2*pause, lastPoll) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		var err error
+		if b, err = c.Build(ctx, b.ID); err != nil {
+			return err
+		}
+	}
+	return outcome(b)
+}
+
+func ended(s api.JobStatus) bool {
+	return s == api.JobSucceeded || s == api.JobFailed || s == api.JobCanceled
+}
+
+func outcome(b api.Build) error {
+	switch b.Job.Status {
+	case api.JobSucceeded:
+		return nil
+	case api.JobCanceled:
+		return fmt.Errorf("%s of workspace %q was canceled", b.Transition, b.WorkspaceName)
+	}
+	reason := b.Job.Error
+	if reason == "" {
+		reason = "the server did not say why"
+	}
+	return fmt.Errorf("%s of workspace %q failed: %s", b.Transition, b.WorkspaceName, reason)
+}
+
+// transition is one run of start, stop or delete.
+type transition struct {
+	do     api.Transition
+	done   string // what was done, in the past
+	yes    bool
+	noWait bool
+	orphan bool
+	reason string
+}
+
+func (tr *transition) command(g *globals, short string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               string(tr.do) + " WORKSPACE",
+		Short:             short,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeWorkspaces(g),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := g.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			ws, err := workspace(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			return tr.run(cmd, c, ws)
+		},
+	}
+	cmd.Flags().BoolVarP(&tr.yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (tr *transition) run(cmd *cobra.Command, c *api.Client, ws api.Workspace) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	if already(ws.LatestBuild, tr.do) {
+		_, err := fmt.Fprintf(out, "Workspace %q is %s already.\n", ws.Name, ws.LatestBuild.Status)
+		return err
+	}
+	if !tr.yes && tr.do != api.TransitionStart {
+		if err := newPrompts().confirm(ctx, fmt.Sprintf("%s workspace %q?", capital(string(tr.do)), ws.Name)); err != nil {
+			return err
+		}
+	}
+	build, err := c.CreateBuild(ctx, ws.ID, api.CreateBuildRequest{Transition: tr.do, Orphan: tr.orphan, Reason: tr.reason})
+	if err != nil {
+		return busy(err, ws)
+	}
+	if tr.noWait {
+		return nil
+	}
+	if err := await(ctx, c, build); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "Workspace %q is %s.\n", ws.Name, tr.done)
+	return err
+}
+
+// already reports whether a workspace is, by its latest build, where a
+// transition leads.
+func already(b api.Build, do api.Transition) bool {
+	return b.Status == api.BuildRunning && do == api.TransitionStart ||
+		b.Status == api.BuildStopped && do == api.TransitionStop
+}
+
+// busy says what a refused build waits for.
+func busy(err error, ws api.Workspace) error {
+	var refused *api.Error
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusConflict {
+		return withHint(err, "wait until the build that runs has ended: coder show "+ws.Name)
+	}
+	return err
+}
+
+func capital(s string) string {
+	return string(s[0]-'a'+'A') + s[1:]
+}
+
+// completeWorkspaces offers the user's workspaces to the shell.
+func completeWorkspaces(g *globals) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second) // as long as a user waits after Tab
+		defer cancel()
+		if err := readEnv(cmd.Flags()); err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		c, err := g.client(ctx)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		found, err := c.Workspaces(ctx, "owner:me", 0)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []string
+		for _, ws := range found.Workspaces {
+			names = append(names, ws.Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/server/api"
+)
+
+// creation is one run of create.
+type creation struct {
+	template, org string
+	parameters    []string
+	updates       string
+	yes, noWait   bool
+}
+
+func createCommand(g *globals) *cobra.Command {
+	o := &creation{}
+	cmd := &cobra.Command{
+		Use:   "create [OWNER/]NAME",
+		Short: "Make a workspace",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(cmd *cobra.Command, args []string) error { return o.run(cmd, g, args[0]) },
+	}
+	fs := cmd.Flags()
+	fs.StringVarP(&o.template, "template", "t", "", "`name` of the template")
+	env(fs, "template", "CODER_TEMPLATE_NAME")
+	fs.StringVarP(&o.org, "org", "O", "default", "organization of the template")
+	env(fs, "org", "CODER_ORGANIZATION")
+	fs.StringArrayVar(&o.parameters, "parameter", nil, "`name=value` of a parameter of the template; may be repeated")
+	env(fs, "parameter", "CODER_RICH_PARAMETER")
+	fs.StringVar(&o.updates, "automatic-updates", "never", "update the workspace when it starts: always or never")
+	fs.BoolVar(&o.noWait, "no-wait", false, "do not wait for the end of the build")
+	env(fs, "no-wait", "CODER_CREATE_NO_WAIT")
+	fs.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	t, err := newName(name)
+	if err != nil {
+		return err
+	}
+	values, err := parameters(o.parameters)
+	if err != nil {
+		return err
+	}
+	c, err := g.client(ctx)
+	if err != nil {
+		return err
+	}
+	tpl, err := o.choose(ctx, c)
+	if err != nil {
+		return err
+	}
+	if !o.yes {
+		if err := newPrompts().confirm(ctx, fmt.Sprintf("Create workspace %q from template %q?", t, tpl.Name)); err != nil {
+			return err
+		}
+	}
+	ws, err := c.CreateWorkspace(ctx, t.owner, api.CreateWorkspaceRequest{
+		TemplateID: &tpl.ID, Name: t.workspace, RichParameterValues: values, AutomaticUpdates: o.updates,
+	})
+	if err != nil {
+		return fmt.Errorf("create workspace %q: %w", t, err)
+	}
+	return o.finish(ctx, out, c, t, ws)
+}
+
+func (o *creation) finish(ctx context.Context, out io.Writer, c *api.Client, t target, ws api.Workspace) error {
+	if !o.noWait {
+		if err := await(ctx, c, ws.LatestBuild); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(out, "Workspace %q is created.\n", t)
+	if ws.LatestBuild.HasExternalAgent {
+		fmt.Fprintf(out, "To run its agent: coder external-workspaces agent-instructions %s\n", t)
+	}
+	return err
+}
+
+// choose returns the template that was named, or the only one there is, or the
+// one that the user names.
+func (o *creation) choose(ctx context.Context, c *api.Client) (api.Template, error) {
+	if o.template == "" {
+		if err := o.ask(ctx, c); err != nil {
+			return api.Template{}, err
+		}
+	}
+	tpl, err := c.TemplateByName(ctx, o.org, o.template)
+	if api.StatusCode(err) == http.StatusNotFound {
+		return tpl, withHint(fmt.Errorf("template %q not found", o.template), "coder templates list")
+	}
+	return tpl, err
+}
+
+func (o *creation) ask(ctx context.Context, c *api.Client) error {
+	all, err := c.Templates(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, t := range all {
+		names = append(names, t.Name)
+	}
+	if len(names) == 1 {
+		o.template = names[0]
+		return nil
+	}
+	if len(names) == 0 {
+		return errors.New("the server has no template that you may use")
+	}
+	o.template, err = newPrompts().text(ctx, "Template ("+strings.Join(names, ", ")+")", "--template")
+	return err
+}
+
+// parameters reads name=value pairs.
+func parameters(pairs []string) ([]api.BuildParameter, error) {
+	var out []api.BuildParameter
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--parameter %q: want name=value", pair)
+		}
+		out = append(out, api.BuildParameter{Name: name, Value: value})
+	}
+	return out, nil
+}

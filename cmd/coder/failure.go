@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/server/api"
+)
+
+// hinted is an error together with what the user can do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// withHint adds what to do: a command to run, or a sentence.
+func withHint(err error, hint string) error { return hinted{err, hint} }
+
+// exitStatus ends the process with a code and without a text: what there was
+// to say was said by whoever had that status.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// errDeclined ends a command whose prompt the user refused or interrupted.
+const errDeclined = exitStatus(1)
+
+// report prints what went wrong and returns the exit status for it.
+func report(w io.Writer, cmd *cobra.Command, err error) int {
+	var (
+		status exitStatus
+		sig    signaled
+	)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	case errors.As(err, &sig):
+		return 128 + int(sig.Signal)
+	}
+	fmt.Fprintln(w, "error: "+describe(err))
+	if hint := hintFor(cmd, err); hint != "" {
+		fmt.Fprintln(w, "hint: "+hint)
+	}
+	return 1
+}
+
+// describe is the text of err, without the noise that nobody can act on.
+func describe(err error) string {
+	text := err.Error()
+	var broken *url.Error
+	if errors.As(err, &broken) {
+		reason := broken.Err.Error()
+		if errors.Is(err, context.DeadlineExceeded) {
+			reason = "no answer in time"
+		}
+		text = strings.Replace(text, broken.Error(), reason, 1)
+	}
+	return text
+}
+
+func hintFor(cmd *cobra.Command, err error) string {
+	var (
+		h       hinted
+		refused *api.Error
+		broken  *url.Error
+	)
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized:
+		return "coder login " + baseOf(refused.URL)
+	case errors.As(err, &broken):
+		return "is " + baseOf(broken.URL) + " the right server, and is it running?"
+	case cmd != nil && strings.HasPrefix(err.Error(), "unknown command"):
+		return cmd.CommandPath() + " --help"
+	}
+	return ""
+}
+
+// baseOf cuts the path of a call off the URL of the server.
+func baseOf(call string) string {
+	base, _, _ := strings.Cut(call, "/api/v2/")
+	for from, to := range map[string]string{"ws://": "http://", "wss://": "https://"} {
+		if rest, ok := strings.CutPrefix(base, from); ok {
+			return to + rest
+		}
+	}
+	return base
+}

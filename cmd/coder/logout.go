@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/server/api"
+)
+
+func logoutCommand(g *globals) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "logout",
+		Short: "Revoke the stored session and forget the server",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			c, err := g.client(ctx)
+			if err != nil {
+				return err
+			}
+			if !yes {
+				if err := newPrompts().confirm(ctx, "Sign out of "+c.URL.String()+"?"); err != nil {
+					return err
+				}
+			}
+			dir, err := g.config()
+			if err != nil {
+				return err
+			}
+			revoked := c.Logout(ctx)
+			if err := dir.remove(fileURL, fileSession, fileOrganization); err != nil {
+				return fmt.Errorf("forget the session: %w", err)
+			}
+			if revoked != nil && api.StatusCode(revoked) != http.StatusUnauthorized {
+				return fmt.Errorf("the session is forgotten here, but not revoked: %w", revoked)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Signed out of %s.\n", c.URL)
+			return err
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/berthdev/berth/server/api"
+)
+
+func rootCommand(g *globals) *cobra.Command {
+	root := &cobra.Command{
+		Use:               "coder",
+		Short:             "Berth: remote workspaces that keep their sessions",
+		Long:              "Berth: remote workspaces that keep their sessions.\n\nSign in with \"coder login <url>\", then \"coder ssh <workspace>\".",
+		Version:           api.Version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return readEnv(cmd.Flags()) },
+	}
+	root.SetVersionTemplate(versionText())
+	root.SetOut(os.Stdout)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return withHint(err, cmd.CommandPath()+" --help")
+	})
+	root.CompletionOptions.HiddenDefaultCmd = false
+	g.register(root.PersistentFlags())
+	root.AddCommand(
+		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g),
+		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), deleteCommand(g),
+		externalCommand(g), templatesCommand(g),
+		versionCommand(),
+	)
+	return root
+}
+
+// globals are the flags that every command takes, before or after its name.
+type globals struct {
+	url, token, configDir string
+	header                []string
+	headerCommand         string
+	verbose               bool
+	noVersionWarning      bool
+	disableDirect         bool
+
+	// Accepted because editors pass them; nothing depends on them.
+	noFeatureWarning, disableTelemetry, useKeyring bool
+}
+
+func (g *globals) register(fs *pflag.FlagSet) {
+	fs.StringVar(&g.url, "url", "", "URL of the server")
+	env(fs, "url", "CODER_URL")
+	fs.StringVar(&g.token, "token", "", "session or API token")
+	env(fs, "token", "CODER_SESSION_TOKEN")
+	fs.StringVar(&g.configDir, "global-config", "", "directory of the stored URL and session (default: coderv2 in the user's configuration directory)")
+	env(fs, "global-config", "CODER_CONFIG_DIR")
+	fs.StringArrayVar(&g.header, "header", nil, "add `key=value` to every request; may be repeated")
+	env(fs, "header", "CODER_HEADER")
+	fs.StringVar(&g.headerCommand, "header-command", "", "run `command` and add the key=value lines that it prints to every request")
+	env(fs, "header-command", "CODER_HEADER_COMMAND")
+	fs.BoolVarP(&g.verbose, "verbose", "v", false, "log to stderr what happens")
+	env(fs, "verbose", "CODER_VERBOSE")
+	fs.BoolVar(&g.noVersionWarning, "no-version-warning", false, "do not warn when the server has another version")
+	env(fs, "no-version-warning", "CODER_NO_VERSION_WARNING")
+	fs.BoolVar(&g.disableDirect, "disable-direct-connections", false, "reach workspaces through the relay only")
+	env(fs, "disable-direct-connections", "CODER_DISABLE_DIRECT_CONNECTIONS")
+
+	fs.BoolVar(&g.noFeatureWarning, "no-feature-warning", false, "accepted for compatibility")
+	env(fs, "no-feature-warning", "CODER_NO_FEATURE_WARNING")
+	fs.BoolVar(&g.disableTelemetry, "disable-network-telemetry", false, "accepted for compatibility: there is none")
+	env(fs, "disable-network-telemetry", "CODER_DISABLE_NETWORK_TELEMETRY")
+	fs.BoolVar(&g.useKeyring, "use-keyring", false, "accepted for compatibility: the session is kept in a file")
+	env(fs, "use-keyring", "CODER_USE_KEYRING")
+	for _, name := range []string{"no-feature-warning", "disable-network-telemetry", "use-keyring"} {
+		fs.Lookup(name).Hidden = true
+	}
+}
+
+// envAnnotation is where a flag keeps the name of its environment variable.
+const envAnnotation = "env"
+
+// env gives a flag an environment variable, which its help names.
+func env(fs *pflag.FlagSet, flag, variable string) {
+	f := fs.Lookup(flag)
+	f.Usage += " [$" + variable + "]"
+	f.Annotations = map[string][]string{envAnnotation: {variable}}
+}
+
+// readEnv sets the flags that were not given from the environment. An empty
+// variable counts as not set.
+func readEnv(fs *pflag.FlagSet) error {
+	var failed error
+	fs.VisitAll(func(f *pflag.Flag) {
+		names := f.Annotations[envAnnotation]
+		if len(names) == 0 || f.Changed || failed != nil {
+			return
+		}
+		value := os.Getenv(names[0])
+		if value == "" {
+			return
+		}
+		if err := fs.Set(f.Name, value); err != nil {
+			failed = fmt.Errorf("environment variable %s: %w", names[0], err)
+		}
+	})
+	return failed
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/berthdev/berth/server/api"
+)
+
+// client returns a client of the server that the user is signed in to.
+func (g *globals) client(ctx context.Context) (*api.Client, error) {
+	c, err := g.anonymous(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	if c.Token, err = g.sessionToken(); err != nil {
+		return nil, err
+	}
+	if c.Token == "" {
+		return nil, withHint(errors.New("you are not signed in"), "coder login "+c.URL.String())
+	}
+	return c, nil
+}
+
+// anonymous returns a client without a token: of the server at address, or,
+// when that is empty, of the one from flag, environment or last login.
+func (g *globals) anonymous(ctx context.Context, address string) (*api.Client, error) {
+	if address == "" {
+		stored, err := g.serverURL()
+		if err != nil {
+			return nil, err
+		}
+		if address = stored; address == "" {
+			return nil, withHint(errors.New("you are not signed in"), "coder login <url>")
+		}
+	}
+	u, err := api.ParseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	header, err := g.headers(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Client{URL: u, Header: header, HTTP: &http.Client{Transport: transport()}}, nil
+}
+
+func (g *globals) serverURL() (string, error) {
+	if g.url != "" {
+		return g.url, nil
+	}
+	return g.stored(fileURL)
+}
+
+func (g *globals) sessionToken() (string, error) {
+	if g.token != "" {
+		return g.token, nil
+	}
+	return g.stored(fileSession)
+}
+
+func (g *globals) stored(name string) (string, error) {
+	dir, err := g.config()
+	if err != nil {
+		return "", err
+	}
+	return dir.read(name)
+}
+
+// transport speaks HTTP/1.1 only: a connection that carried a call then
+// carries the next WebSocket, where HTTP/2 would need a second connection and
+// TLS handshake.
+func transport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.MaxIdleConnsPerHost = 4
+	t.IdleConnTimeout = 90 * time.Second
+	return t
+}
+
+// headers are what --header and --header-command add to every request.
+func (g *globals) headers(ctx context.Context, server *url.URL) (http.Header, error) {
+	h := http.Header{}
+	for _, pair := range g.header {
+		if err := addHeader(h, pair); err != nil {
+			return nil, fmt.Errorf("--header: %w", err)
+		}
+	}
+	if g.headerCommand == "" {
+		return h, nil
+	}
+	out, err := runHeaderCommand(ctx, g.headerCommand, server)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(out) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if err := addHeader(h, line); err != nil {
+			return nil, fmt.Errorf("output of the header command: %w", err)
+		}
+	}
+	return h, nil
+}
+
+func addHeader(h http.Header, pair string) error {
+	key, value, ok := strings.Cut(pair, "=")
+	if !ok || !httpguts.ValidHeaderFieldName(key) || !httpguts.ValidHeaderFieldValue(value) {
+		return errors.New("want key=value as HTTP allows it") // the text may hold a secret
+	}
+	h.Add(key, value)
+	return nil
+}
+
+func runHeaderCommand(ctx context.Context, command string, server *url.URL) (string, error) {
+	shell := []string{"sh", "-c"}
+	if runtime.GOOS == "windows" {
+		shell = []string{"cmd.exe", "/c"}
+	}
+	cmd := exec.CommandContext(ctx, shell[0], append(shell[1:], command)...)
+	cmd.Env = append(os.Environ(), "CODER_URL="+server.String())
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("run the header command: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return out.String(), nil
+}
+
+// logger writes to stderr with --verbose, and nowhere without.
+func (g *globals) logger() *slog.Logger {
+	if !g.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/server/api"
+)
+
+func startCommand(g *globals) *cobra.Command {
+	tr := &transition{do: api.TransitionStart, done: "running"}
+	cmd := tr.command(g, "Start a workspace")
+	cmd.Flags().BoolVar(&tr.noWait, "no-wait", false, "do not wait for the end of the build")
+	cmd.Flags().StringVar(&tr.reason, "reason", "cli", "what the workspace is started for")
+	cmd.Flags().Lookup("reason").Hidden = true
+	return cmd
+}
