@@ -72,7 +72,7 @@ func (s *Store) FailBuild(ctx context.Context, id uuid.UUID, message, code strin
 func (s *Store) CancelBuild(ctx context.Context, id uuid.UUID) error {
 	return s.moveBuild(ctx, id, func(ctx context.Context, tx bun.Tx, b Build) error {
 		return moveJob(ctx, tx, b.JobID, []JobStatus{JobPending, JobRunning},
-			"status = CASE status WHEN ? THEN ? ELSE ? END, canceled_at = ?, completed_at = CASE status WHEN ? THEN ? END",
+			"status = CASE status WHEN ? THEN ? ELSE ? END, canceled_at = ?, completed_at = CASE status WHEN ? THEN ? ELSE completed_at END",
 			JobPending, JobCanceled, JobCanceling, now(), JobPending, now())
 	})
 }

@@ -21,7 +21,7 @@ var (
 // A ConflictError is an ErrConflict: what was asked collides with what is
 // there.
 type ConflictError struct {
-	// Field is what collides: a column (username, email, name, token_name), or
+	// Field is what collides: a column (username, email, name, token_name, token_hash), or
 	// "build" when another build is active, "workspaces" when a user still
 	// has some, "first_user" when there is one, "status" when a job is past it.
 	Field string

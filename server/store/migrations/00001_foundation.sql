@@ -192,5 +192,5 @@ CREATE TABLE agents (
     expanded_directory         TEXT NOT NULL,
     subsystems                 TEXT NOT NULL -- JSON list
 );
-CREATE UNIQUE INDEX agents__token ON agents (token_hash);
+CREATE UNIQUE INDEX agents__token_hash ON agents (token_hash);
 CREATE UNIQUE INDEX agents__name ON agents (resource_id, lower(name));
