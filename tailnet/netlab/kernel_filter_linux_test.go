@@ -21,8 +21,8 @@ func TestKernelBlock(t *testing.T) {
 	home := lab.Router("home", EasyNAT)
 	laptop := home.Host("laptop")
 	conn := listenUDP(t, laptop.node, "0.0.0.0:0")
-	tcp := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), silence)
+	tcp := func(expected bool) error {
+		ctx, cancel := context.WithTimeout(t.Context(), waitFor(expected))
 		defer cancel()
 		c, err := laptop.Dial(ctx, "tcp", netip.AddrPortFrom(server.Addr(), 443).String())
 		if err == nil {
@@ -32,13 +32,13 @@ func TestKernelBlock(t *testing.T) {
 	}
 	expect := func(when string, udp, udpOther, tcpOpen bool) {
 		t.Helper()
-		if _, ok := ask(t, conn, at); ok != udp {
+		if _, ok := ask(t, conn, at, udp); ok != udp {
 			t.Errorf("%s: UDP to %v passes = %v, want %v", when, at, ok, udp)
 		}
-		if _, ok := ask(t, conn, other); ok != udpOther {
+		if _, ok := ask(t, conn, other, udpOther); ok != udpOther {
 			t.Errorf("%s: UDP to %v passes = %v, want %v", when, other, ok, udpOther)
 		}
-		if err := tcp(); (err == nil) != tcpOpen {
+		if err := tcp(tcpOpen); (err == nil) != tcpOpen {
 			t.Errorf("%s: TCP = %v, want it open: %v", when, err, tcpOpen)
 		}
 	}
@@ -72,7 +72,7 @@ func TestKernelBlockSilentOrRejecting(t *testing.T) {
 		for _, reject := range []bool{false, true} {
 			f := Filter{Proto: proto, Reject: reject}
 			laptop.Block(f)
-			err := exchange(t, laptop, proto, to)
+			err := exchange(t, laptop, proto, to, waitFor(reject))
 			var timeout net.Error
 			silent := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 			if err == nil || silent == reject {
@@ -83,8 +83,8 @@ func TestKernelBlockSilentOrRejecting(t *testing.T) {
 	}
 }
 
-func exchange(t *testing.T, h *Host, proto, to string) error {
-	ctx, cancel := context.WithTimeout(t.Context(), silence)
+func exchange(t *testing.T, h *Host, proto, to string, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	conn, err := h.Dial(ctx, proto, to)
 	if err != nil {
@@ -94,7 +94,7 @@ func exchange(t *testing.T, h *Host, proto, to string) error {
 	if _, err := conn.Write([]byte("?")); err != nil {
 		return err
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(silence))
+	_ = conn.SetReadDeadline(time.Now().Add(within))
 	_, err = conn.Read(make([]byte, 1))
 	return err
 }

@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // uplink is the device every node reaches the network by.
@@ -16,6 +18,9 @@ const uplink = "eth0"
 // queueLen is how many packets the kernel keeps for the shuttle: a burst of
 // 10 ms at 1.5 Gbit/s with 1500-byte packets.
 const queueLen = 1000
+
+// localPatience is far more than the kernel takes for a new address.
+const localPatience = 10 * time.Second
 
 // node is what hosts and routers have in common: a namespace and a link to the
 // network above.
@@ -87,8 +92,6 @@ func (n *node) setDefaults() error {
 		{"ipv4/conf/default/rp_filter", "0"},
 		{"ipv6/conf/default/disable_ipv6", noIPv6},
 		{"ipv6/conf/default/addr_gen_mode", "1"},
-		{"ipv6/conf/default/accept_ra", "0"},
-		{"ipv6/conf/default/router_solicitations", "0"},
 	} {
 		err := n.ns.sysctl(s[0], s[1])
 		if errors.Is(err, os.ErrNotExist) && !n.lab.cfg.IPv6 {
@@ -165,8 +168,8 @@ func (n *node) leave() error {
 	}
 	for _, a := range n.addrs() {
 		route := &netlink.Route{LinkIndex: far.Attrs().Index, Dst: ipNet(netip.PrefixFrom(a, a.BitLen()))}
-		addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, n.subnet(a).Bits()))}
-		err = errors.Join(err, n.ns.nl.AddrDel(near, addr), n.above.ns.nl.RouteDel(route))
+		addr := netip.PrefixFrom(a, n.subnet(a).Bits())
+		err = errors.Join(err, n.ns.nl.AddrDel(near, nodeAddr(addr)), n.above.ns.nl.RouteDel(route))
 	}
 	return err
 }
@@ -183,15 +186,32 @@ func (n *node) configure() error {
 	}
 	for _, a := range n.addrs() {
 		subnet := n.subnet(a)
-		if err := n.ns.nl.AddrReplace(link, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, subnet.Bits()))}); err != nil {
+		if err := n.ns.nl.AddrReplace(link, nodeAddr(netip.PrefixFrom(a, subnet.Bits()))); err != nil {
 			return fmt.Errorf("give address %v: %w", a, err)
 		}
 		route := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: within(subnet, 1).AsSlice()}
 		if err := n.ns.nl.RouteReplace(route); err != nil {
 			return fmt.Errorf("set default route: %w", err)
 		}
+		if err := n.awaitLocal(a); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// awaitLocal waits until the kernel takes packets for a. It makes an IPv6
+// address its own some time after it was given, and tells nobody.
+func (n *node) awaitLocal(a netip.Addr) error {
+	for deadline := time.Now().Add(localPatience); ; time.Sleep(time.Millisecond) {
+		routes, err := n.ns.nl.RouteGet(a.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%v is not local %v after it was given: routes %v, error %v", a, localPatience, routes, err)
+		}
+	}
 }
 
 func (n *node) addrs() []netip.Addr {
@@ -207,6 +227,12 @@ func (n *node) subnet(a netip.Addr) netip.Prefix {
 		return subnet4(n.above.number)
 	}
 	return subnet6(n.above.number)
+}
+
+// nodeAddr is an address that can be used at once: we know that nobody else
+// has it.
+func nodeAddr(p netip.Prefix) *netlink.Addr {
+	return &netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NODAD}
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

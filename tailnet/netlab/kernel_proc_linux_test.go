@@ -188,49 +188,58 @@ func TestKernelCleansUpAfterCrash(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	prefix, orphan := crashReport(bufio.NewScanner(out))
+	prefix, child, orphan := crashReport(bufio.NewScanner(out))
+	if orphan == 0 {
+		t.Fatal("child process made no lab")
+	}
+	childFD, orphanFD := openProcess(t, child), openProcess(t, orphan)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed, as wanted
-	if orphan == 0 {
-		t.Fatal("child process made no lab")
+	if err := awaitDeath(childFD, child, patience); err != nil {
+		t.Errorf("program that the lab started, before the next lab: %v", err)
 	}
 	if got := namespacesOf(t, prefix); len(got) != 3 {
 		t.Errorf("killed process left %v, want 3 namespaces (has somebody else made a lab?)", got)
 	}
-	fd, err := unix.PidfdOpen(orphan, 0)
-	if err != nil {
-		t.Fatalf("program %d on a host ended too soon: %v", orphan, err)
-	}
-	defer unix.Close(fd)
-
 	newLab(t, KernelConfig{})
 	if got := namespacesOf(t, prefix); len(got) != 0 {
 		t.Errorf("next lab left %v of the killed process", got)
 	}
-	if err := awaitDeath(fd, orphan, patience); err != nil {
+	if err := awaitDeath(orphanFD, orphan, patience); err != nil {
 		t.Error(err)
 	}
+}
+
+func openProcess(t *testing.T, pid int) (fd int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatalf("open process %d: %v", pid, err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
 }
 
 func makeLabToCrash(t *testing.T) {
 	lab := NewKernel(t, KernelConfig{})
 	host := lab.Router("home", EasyNAT).Host("laptop")
 	p := host.Start(sh("setsid cat /dev/zero >/dev/null & echo orphan $!; wait"))
-	t.Logf("report %s %s.", lab.prefix, strings.TrimPrefix(mustLine(t, p, "orphan"), "orphan "))
+	t.Logf("report %s %d %s.", lab.prefix, p.PID(), strings.TrimPrefix(mustLine(t, p, "orphan"), "orphan "))
 	select {}
 }
 
-func crashReport(lines *bufio.Scanner) (prefix string, orphan int) {
+func crashReport(lines *bufio.Scanner) (prefix string, child, orphan int) {
 	for lines.Scan() {
 		if _, report, ok := strings.Cut(lines.Text(), "report "); ok {
 			fields := strings.Fields(strings.TrimSuffix(report, "."))
-			orphan, _ = strconv.Atoi(fields[1])
-			return fields[0], orphan
+			child, _ = strconv.Atoi(fields[1])
+			orphan, _ = strconv.Atoi(fields[2])
+			return fields[0], child, orphan
 		}
 	}
-	return "", 0
+	return "", 0, 0
 }
 
 func TestKernelOrphaned(t *testing.T) {

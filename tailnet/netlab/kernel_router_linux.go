@@ -65,6 +65,16 @@ func (r *Router) Forget() {
 	r.must("forget flows", r.ns.nl.ConntrackTableFlush(netlink.ConntrackTable))
 }
 
+// Readdress gives the router another uplink address, as providers do at night.
+// All flows through it end.
+func (r *Router) Readdress() netip.Addr {
+	r.lab.t.Helper()
+	addr := r.node.Readdress()
+	// The kernel forgets the flows by itself, but some time later.
+	r.Forget()
+	return addr
+}
+
 // free gives the next number in the router's network. Numbers are not used
 // twice, so that nobody mistakes a newcomer for a host that left.
 func (r *Router) free() (byte, error) {
@@ -102,7 +112,7 @@ func (r *Router) forward() error {
 		gateways = append(gateways, netip.PrefixFrom(within(subnet6(r.number), 1), 128))
 	}
 	for _, g := range gateways {
-		err = errors.Join(err, r.ns.nl.AddrReplace(lo, &netlink.Addr{IPNet: ipNet(g)}))
+		err = errors.Join(err, r.ns.nl.AddrReplace(lo, nodeAddr(g)))
 	}
 	if r.above == nil || !r.lab.cfg.IPv6 {
 		return err
@@ -129,9 +139,9 @@ func (r *Router) announce(p netip.Prefix) error {
 	return nil
 }
 
-// translate sets up NAT. Strangers are dropped, not refused: a refusal would
-// leave a flow behind in the kernel's table that takes the port from the host
-// that is about to call the stranger, and so break hole punching.
+// translate sets up NAT. Strangers are dropped, not refused: on kernels before
+// 6.13 a refusal leaves a flow in the table that takes the port from the host
+// that is about to call the stranger, and so breaks hole punching.
 func (r *Router) translate() error {
 	masquerade := []string{"-t", "nat", "-A", "POSTROUTING", "-o", uplink, "-j", "MASQUERADE"}
 	if r.kind == HardNAT {
