@@ -1,0 +1,149 @@
+package netstack
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+
+	"github.com/tailscale/wireguard-go/tun"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"tailscale.com/net/packet"
+	"tailscale.com/types/ipproto"
+	"tailscale.com/wgengine/netstack/gro"
+)
+
+// readBatch is the most packets one Read gives: more than the largest packet of
+// the stack has pieces.
+const readBatch = 128
+
+// errOffset reports a reader that leaves no room for the stamp.
+var errOffset = errors.New("read offset is too small")
+
+// Device returns the stack as the tun.Device of a WireGuard device, which closes
+// it. Closing it closes the link, not the stack.
+func (s *Stack) Device() tun.Device { return &tunDevice{stack: s, link: s.link} }
+
+type tunDevice struct {
+	stack *Stack
+	link  *link
+	flat  []byte // the packet being read; Read is never called concurrently
+}
+
+func (d *tunDevice) File() *os.File { return nil }
+
+// MTU is what WireGuard pads to.
+func (d *tunDevice) MTU() (int, error)        { return RelayMTU, nil }
+func (d *tunDevice) Name() (string, error)    { return "netstack", nil }
+func (d *tunDevice) Events() <-chan tun.Event { return d.link.events }
+func (d *tunDevice) BatchSize() int           { return readBatch }
+
+func (d *tunDevice) Close() error {
+	d.link.close()
+	d.stack.out.close()
+	d.stack.in.close()
+	return nil
+}
+
+// Read gives the pieces of the stack's next packet. All have one destination.
+func (d *tunDevice) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	if offset < stampLen {
+		return 0, errOffset
+	}
+	for {
+		pkt, gso, err := d.next()
+		if err != nil {
+			return 0, err
+		}
+		if n := d.give(pkt, gso, bufs, sizes, offset); n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// next waits for a packet. It is valid until the next call.
+func (d *tunDevice) next() ([]byte, stack.GSO, error) {
+	select {
+	case <-d.link.done:
+		return nil, stack.GSO{}, os.ErrClosed
+	case pkt := <-d.link.inject:
+		return pkt, stack.GSO{}, nil
+	case p := <-d.link.queue:
+		defer p.DecRef()
+		d.flat = d.flat[:0]
+		for _, s := range p.AsSlices() {
+			d.flat = append(d.flat, s...)
+		}
+		return d.flat, p.GSOOptions, nil
+	}
+}
+
+// give cuts pkt into bufs, counts and stamps the pieces.
+func (d *tunDevice) give(pkt []byte, gso stack.GSO, bufs [][]byte, sizes []int, offset int) int {
+	dst, ok := destination(pkt)
+	if !ok {
+		d.stack.count.malformed.Add(1)
+		return 0
+	}
+	p := d.stack.peer(dst)
+	if p == nil {
+		d.stack.count.noPeer.Add(1)
+		return 0
+	}
+	n, err := cut(pkt, gso.NeedsCsum, p.segmentLimit(), bufs, sizes, offset)
+	if err != nil {
+		d.stack.count.malformed.Add(1)
+		return 0
+	}
+	var first uint64
+	if p.established.Load() {
+		first = d.stack.out.enter(&p.out, n)
+	}
+	for i := range n {
+		stamp := first
+		if first != 0 {
+			stamp += uint64(i)
+		}
+		binary.LittleEndian.PutUint64(outStamp(bufs[i]), stamp)
+	}
+	return n
+}
+
+// Write delivers packets of one peer to the stack.
+func (d *tunDevice) Write(bufs [][]byte, offset int) (int, error) {
+	disp := d.link.dispatcher()
+	g := gro.NewGRO()
+	g.SetDispatcher(disp)
+	var last netip.Addr
+	var p packet.Parsed
+	for _, b := range bufs {
+		p.Decode(b[offset:])
+		if src := p.Src.Addr(); src.IsValid() {
+			last = src
+		}
+		if p.IPProto == ipproto.TSMP {
+			d.stack.handleTSMP(&p)
+			continue
+		}
+		d.stack.noteMSS(&p)
+		if disp != nil {
+			g.Enqueue(&p)
+		}
+	}
+	g.Flush()
+	if peer := d.stack.peer(last); peer != nil {
+		peer.written(bufs)
+	}
+	return len(bufs), nil
+}
+
+// noteMSS learns from a SYN what its sender accepts.
+func (s *Stack) noteMSS(p *packet.Parsed) {
+	if p.IPProto != ipproto.TCP || p.TCPFlags&packet.TCPSyn == 0 {
+		return
+	}
+	mss, ok := mssOf(p.Transport())
+	if peer := s.peer(p.Src.Addr()); ok && peer != nil {
+		peer.mss.Store(int32(mss))
+	}
+}

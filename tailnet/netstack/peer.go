@@ -1,0 +1,148 @@
+package netstack
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/tailscale/wireguard-go/device"
+)
+
+// A Peer is what the stack keeps for somebody it sends to. Its methods are for
+// the node that joins the stack to WireGuard.
+type Peer struct {
+	stack     *Stack
+	addresses []netip.Addr
+	out, in   flow // guarded by the gates
+
+	relayed     atomic.Bool  // packets go through a relay and nowhere else
+	established atomic.Bool  // WireGuard has a session; without, it may hold or drop packets
+	mss         atomic.Int32 // last MSS announced by the peer
+}
+
+// AddPeer makes addresses reachable. An address belongs to the last peer that
+// was added with it.
+func (s *Stack) AddPeer(addresses ...netip.Addr) *Peer {
+	p := &Peer{stack: s, addresses: addresses}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range addresses {
+		s.peers[a] = p
+	}
+	return p
+}
+
+// RemovePeer makes the addresses of p unreachable.
+func (s *Stack) RemovePeer(p *Peer) {
+	s.mu.Lock()
+	for _, a := range p.addresses {
+		if s.peers[a] == p {
+			delete(s.peers, a)
+		}
+	}
+	s.mu.Unlock()
+	s.out.forget(&p.out, true)
+	s.in.forget(&p.in, true)
+}
+
+func (s *Stack) peer(a netip.Addr) *Peer {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.peers[a]
+}
+
+// SetRelayed tells whether packets to p go through a relay only. Unset, they
+// are cut to DirectMTU.
+func (p *Peer) SetRelayed(relayed bool) { p.relayed.Store(relayed) }
+
+// SetEstablished tells whether WireGuard has a session with p. Packets without
+// one are not counted against the bound: WireGuard keeps few of them, for a
+// time of its own.
+func (p *Peer) SetEstablished(established bool) {
+	if p.established.Swap(established) && !established {
+		p.stack.out.forget(&p.out, false)
+	}
+}
+
+// segmentLimit is the largest TCP payload, options included, that a packet to p
+// may carry now. The headers before it take 60 bytes.
+func (p *Peer) segmentLimit() int {
+	const direct = DirectMTU - ipv6HeaderLen - tcpHeaderLen
+	if mss := int(p.mss.Load()); p.relayed.Load() && mss > direct {
+		return min(mss, RelayMTU-ipv6HeaderLen-tcpHeaderLen)
+	}
+	return direct
+}
+
+// Stamps carry a packet's number through WireGuard in parts of its buffer that
+// WireGuard does not touch: outwards the room before the packet that is
+// reserved for an encapsulation we never use, inwards the end of the buffer.
+// Zero means not counted.
+
+const stampLen = 8
+
+func outStamp(buf []byte) []byte { return buf[:stampLen] }
+
+// inStamp returns nil if the packet fills the buffer.
+func inStamp(buf []byte, size int) []byte {
+	full := buf[:cap(buf)]
+	if len(full) != device.MaxMessageSize || size > len(full)-stampLen {
+		return nil
+	}
+	return full[len(full)-stampLen:]
+}
+
+// isData reports whether msg is a transport message of WireGuard that is not
+// just a keepalive.
+func isData(msg []byte) bool {
+	return len(msg) > device.MessageKeepaliveSize && binary.LittleEndian.Uint32(msg) == device.MessageTransportType
+}
+
+// Sent is called after messages for p have left WireGuard for the network,
+// delivered or not. Each begins at offset of its buffer.
+func (p *Peer) Sent(bufs [][]byte, offset int) {
+	if offset < stampLen {
+		return
+	}
+	for i := len(bufs) - 1; i >= 0; i-- {
+		if !isData(bufs[i][offset:]) {
+			continue
+		}
+		if n := binary.LittleEndian.Uint64(outStamp(bufs[i])); n != 0 {
+			p.stack.out.leave(&p.out, n)
+			return
+		}
+	}
+}
+
+// Received is called before a message of p, the first size bytes of buf, enters
+// WireGuard. It waits while there are too many inside. p is nil if the sender is
+// not known yet.
+func (p *Peer) Received(buf []byte, size int) {
+	if !isData(buf[:size]) {
+		return
+	}
+	stamp := inStamp(buf, size)
+	if stamp == nil {
+		return
+	}
+	var n uint64
+	if p != nil {
+		n = p.stack.in.enter(&p.in, 1)
+	}
+	binary.LittleEndian.PutUint64(stamp, n)
+}
+
+// written notes that WireGuard has delivered the packets in bufs, all of p.
+func (p *Peer) written(bufs [][]byte) {
+	for i := len(bufs) - 1; i >= 0; i-- {
+		stamp := inStamp(bufs[i], len(bufs[i]))
+		if stamp == nil {
+			continue
+		}
+		if n := binary.LittleEndian.Uint64(stamp); n != 0 {
+			p.stack.in.leave(&p.in, n)
+			return
+		}
+	}
+}
