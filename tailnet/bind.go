@@ -1,0 +1,166 @@
+package tailnet
+
+import (
+	"net/netip"
+	"sync"
+
+	"github.com/tailscale/wireguard-go/conn"
+	"github.com/tailscale/wireguard-go/device"
+	"tailscale.com/tailcfg"
+	"tailscale.com/types/ipproto"
+
+	"github.com/berthdev/berth/tailnet/netstack"
+)
+
+// directMessage is the largest WireGuard message of a packet for a direct path.
+const directMessage = netstack.DirectMTU + device.MessageTransportSize
+
+// bind stands between WireGuard and magicsock. It counts the packets that are
+// inside WireGuard, learns which path each packet took, sees to it that a big
+// packet arrives whichever path it met, and waits where magicsock would drop.
+//
+// magicsock alone knows the path, and only while it sends. It reports each send
+// to a function (see sentVia) before it returns, so that after a send we know
+// how it went. A big packet that met a direct path is sent again, through the
+// relay; its receiver drops one of the two as a replay. Until a send met a relay
+// only, packets are cut small.
+type bind struct {
+	conn.Bind
+	node  *Node
+	queue *relayQueue
+	peers sync.Map // of *peer by the conn.Endpoint that magicsock has for it
+}
+
+func (b *bind) peerOf(ep conn.Endpoint) *peer {
+	v, _ := b.peers.Load(ep)
+	p, _ := v.(*peer)
+	return p
+}
+
+// Open wraps each receive function so that it waits while too many packets are
+// inside.
+func (b *bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
+	fns, actual, err := b.Bind.Open(port)
+	for i, receive := range fns {
+		fns[i] = func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
+			n, err := receive(bufs, sizes, eps)
+			for j := range n {
+				if sizes[j] == 0 {
+					continue
+				}
+				var inside *netstack.Peer
+				if p := b.peerOf(eps[j]); p != nil {
+					inside = p.inside
+				}
+				inside.Received(bufs[j], sizes[j])
+			}
+			return n, err
+		}
+	}
+	return fns, actual, err
+}
+
+// Send sends messages of one peer.
+func (b *bind) Send(bufs [][]byte, ep conn.Endpoint, offset int) error {
+	p := b.peerOf(ep)
+	if p == nil {
+		return b.Bind.Send(bufs, ep, offset)
+	}
+	defer p.inside.Sent(bufs, offset)
+	if p.path.Load().viaRelay() {
+		return b.sendRelayed(p, bufs, ep, offset)
+	}
+	return b.sendDirect(p, bufs, ep, offset)
+}
+
+// sendRelayed sends in portions for which the relay's queue has room.
+func (b *bind) sendRelayed(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) error {
+	for len(bufs) > 0 {
+		n := min(b.queue.room(), len(bufs))
+		took, err := b.sendVia(p, bufs[:n], ep, offset)
+		if took != viaRelay {
+			b.sendBig(p, bufs[:n], offset)
+		}
+		if err != nil {
+			return err
+		}
+		bufs = bufs[n:]
+	}
+	return nil
+}
+
+// sendDirect sends bufs; big packets among them, cut when the path was another,
+// go through the relay.
+func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) error {
+	for start := 0; start < len(bufs); {
+		end := start
+		for end < len(bufs) && len(bufs[end])-offset <= directMessage {
+			end++
+		}
+		if end == start {
+			b.sendBig(p, bufs[start:start+1], offset)
+			start++
+			continue
+		}
+		if _, err := b.sendVia(p, bufs[start:end], ep, offset); err != nil {
+			return err
+		}
+		start = end
+	}
+	return nil
+}
+
+// sendBig sends the big packets of bufs through the peer's relay.
+func (b *bind) sendBig(p *peer, bufs [][]byte, offset int) {
+	for _, buf := range bufs {
+		if len(buf)-offset <= directMessage {
+			continue
+		}
+		b.queue.room()
+		if sent, _ := b.node.magic.SendDERPPacketTo(p.key, p.home, buf[offset:]); sent {
+			b.queue.add(1)
+		}
+	}
+}
+
+// sendVia sends bufs, returns how they went and remembers it. It is noPath if
+// they did not go.
+func (b *bind) sendVia(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) (path, error) {
+	udp, relay := p.udpSends.Load(), p.relaySends.Load()
+	err := b.Bind.Send(bufs, ep, offset)
+	var took path
+	if p.udpSends.Load() != udp {
+		took |= viaUDP
+	}
+	if p.relaySends.Load() != relay {
+		took |= viaRelay
+	}
+	if took != noPath && p.path.swap(took) != took {
+		p.inside.SetRelayed(took == viaRelay)
+	}
+	return took, err
+}
+
+// sentVia is called by magicsock for each batch that it sent or received; for a
+// sent one before Send returns. dst is a relay's fake address or a UDP address.
+func (n *Node) sentVia(_ ipproto.Proto, node, dst netip.AddrPort, packets, _ int, received bool) {
+	relay := dst.Addr() == tailcfg.DerpMagicIPAddr
+	if received {
+		if relay {
+			n.relayHeard.Store(true)
+		}
+		return
+	}
+	p := n.peerByAddr(node.Addr())
+	switch {
+	case relay:
+		n.bind.queue.add(packets)
+		n.relayUsed.Store(true)
+		if p != nil {
+			p.relaySends.Add(1)
+		}
+	case p != nil:
+		p.udpSends.Add(1)
+		p.endpoint.Store(&dst)
+	}
+}

@@ -1,0 +1,47 @@
+package tailnet
+
+import (
+	"net/netip"
+	"sync/atomic"
+)
+
+// path is the set of ways that a packet took. magicsock uses both while it is
+// not sure of the direct one.
+type path uint32
+
+const (
+	noPath path = 0
+	viaUDP path = 1 << (iota - 1)
+	viaRelay
+)
+
+func (p path) viaRelay() bool { return p&viaRelay != 0 }
+
+// atomicPath is a path that many read.
+type atomicPath struct{ v atomic.Uint32 }
+
+func (a *atomicPath) Load() path       { return path(a.v.Load()) }
+func (a *atomicPath) swap(p path) path { return path(a.v.Swap(uint32(p))) }
+
+// Path is how packets to a peer went last.
+type Path struct {
+	Direct   bool           // over UDP and not also through a relay
+	Relayed  bool           // through a relay only
+	Endpoint netip.AddrPort // the last UDP address used; invalid if none was
+	Region   int            // the peer's home relay
+}
+
+// Path returns how the last packets to addr went. Neither Direct nor Relayed is
+// set if none went or the path is being changed.
+func (n *Node) Path(addr netip.Addr) Path {
+	p := n.peerByAddr(addr)
+	if p == nil {
+		return Path{}
+	}
+	took := p.path.Load()
+	out := Path{Direct: took == viaUDP, Relayed: took == viaRelay, Region: p.home}
+	if e := p.endpoint.Load(); e != nil {
+		out.Endpoint = *e
+	}
+	return out
+}

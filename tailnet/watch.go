@@ -1,0 +1,94 @@
+package tailnet
+
+import (
+	"context"
+	"time"
+
+	"tailscale.com/net/netmon"
+	"tailscale.com/util/eventbus"
+)
+
+const (
+	// watchEvery is how often clocks are compared and the relay is thought of.
+	watchEvery = 500 * time.Millisecond
+
+	// jump is the difference between wall and monotonic clock that means that
+	// the machine slept.
+	jump = 5 * time.Second
+
+	// keepaliveEvery is how often peers with an open connection are sent
+	// something, to keep the mappings of NATs: the least life of a UDP mapping
+	// in the field is 30 s.
+	keepaliveEvery = 25 * time.Second
+)
+
+// watch looks after the node's ways to the world until ctx ends.
+func (n *Node) watch(ctx context.Context) {
+	client := n.events.Client("tailnet.Node")
+	defer client.Close()
+	changes := eventbus.Subscribe[netmon.ChangeDelta](client)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	keepalive := time.NewTicker(keepaliveEvery)
+	defer keepalive.Stop()
+	clock := newClock(time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.relays.changed:
+			n.relays.apply(ctx)
+		case <-n.relays.echoes:
+			n.relays.live.heard(time.Now())
+		case delta := <-changes.Events():
+			if delta.RebindLikelyRequired {
+				n.log.Info("network changed, rebinding")
+				n.Rebind()
+			}
+		case <-keepalive.C:
+			n.keepalive()
+		case now := <-tick.C:
+			if clock.jumped(now) {
+				n.log.Info("clock jumped, rebinding")
+				n.Rebind()
+			}
+			n.relays.check(ctx)
+			n.relays.followMeasurement(ctx)
+		case <-n.rebinds:
+			n.rebind()
+		}
+	}
+}
+
+// Rebind makes new sockets, asks STUN for their addresses and redials the
+// relay. The node calls it by itself when it notices a change of the network or
+// that the machine slept. It does not wait.
+func (n *Node) Rebind() { notify(n.rebinds) }
+
+func (n *Node) rebind() {
+	n.magic.Rebind()
+	n.magic.ReSTUN("rebind")
+	n.relays.redial()
+}
+
+// keepalive sends something to each peer with an open connection. It also keeps
+// magicsock looking for a direct path, which it stops 45 s after a small packet.
+func (n *Node) keepalive() {
+	for _, a := range n.stack.Talking() {
+		n.stack.SendTSMP(a)
+	}
+}
+
+// clock compares the wall clock with the monotonic one, which stands still
+// while the machine sleeps.
+type clock struct{ last time.Time }
+
+func newClock(now time.Time) *clock { return &clock{now} }
+
+// jumped reports whether the clocks have run apart since the last call.
+func (c *clock) jumped(now time.Time) bool {
+	wall := now.Round(0).Sub(c.last.Round(0))
+	apart := wall - now.Sub(c.last)
+	c.last = now
+	return apart > jump || apart < -jump
+}
