@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/berthdev/berth/server/api"
 	"github.com/berthdev/berth/server/store"
 )
 
@@ -157,6 +158,8 @@ func (a *Authenticator) AuthenticateAgent(ctx context.Context, token string) (st
 	switch {
 	case errors.Is(err, store.ErrAgentInactive):
 		return store.AgentDetail{}, refuseAgent("The workspace of this agent is not running.")
+	case errors.Is(err, store.ErrAgentDead):
+		return store.AgentDetail{}, refuseAgent(api.DetailAgentTokenDead)
 	case errors.Is(err, store.ErrNotFound):
 		return store.AgentDetail{}, refuseAgent("No workspace has an agent with this token.")
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/berthdev/berth/server/api"
 	"github.com/berthdev/berth/server/auth"
 	"github.com/berthdev/berth/server/store"
 	"github.com/berthdev/berth/server/store/storetest"
@@ -230,6 +231,18 @@ func TestAuthenticateAgent(t *testing.T) {
 		var refused *auth.UnauthenticatedError
 		if !errors.As(err, &refused) || !strings.Contains(refused.Detail, detail) {
 			t.Errorf("AuthenticateAgent(%q) = %v, want detail %q", text, err, detail)
+		}
+	}
+	for _, c := range []struct {
+		do     store.Transition
+		detail string
+	}{{store.TransitionStop, "not running"}, {store.TransitionDelete, api.DetailAgentTokenDead}} {
+		b := store.NewBuild{Transition: c.do, InitiatorID: u.ID, Done: &store.BuildResult{}}
+		must(s.CreateBuild(t.Context(), w.ID, b))(t)
+		_, err := a.AuthenticateAgent(t.Context(), token.Reveal())
+		var refused *auth.UnauthenticatedError
+		if !errors.As(err, &refused) || !strings.Contains(refused.Detail, c.detail) {
+			t.Errorf("AuthenticateAgent after %s = %v, want detail %q", c.do, err, c.detail)
 		}
 	}
 }

@@ -94,13 +94,22 @@ func (d *AgentDetail) Live() bool {
 		d.Owner.DeletedAt.IsZero() && d.Owner.Status != UserSuspended
 }
 
-// ErrAgentInactive is the ErrNotFound of AgentByTokenHash for a token whose
-// agent is not live but may be again: its workspace is there and not started.
-var ErrAgentInactive = fmt.Errorf("agent of a workspace that is not running: %w", ErrNotFound)
+// Errors of AgentByTokenHash for a token that was good once. Both are an
+// ErrNotFound.
+var (
+	// ErrAgentInactive: the workspace is not running, or its owner is
+	// suspended. The token may become good again.
+	ErrAgentInactive = fmt.Errorf("agent of a workspace that is not running: %w", ErrNotFound)
+
+	// ErrAgentDead: the workspace was deleted or rebuilt with other agents.
+	// The token can never become good again.
+	ErrAgentDead = fmt.Errorf("agent of a deleted or rebuilt workspace: %w", ErrNotFound)
+)
 
 // AgentByTokenHash returns the live agent whose token has this hash. Errors:
-// ErrAgentInactive; ErrNotFound for a token that is unknown, or dead for ever
-// because a newer build has other agents or the workspace is deleted.
+// ErrAgentInactive, ErrAgentDead, or plain ErrNotFound for an unknown token,
+// which may only be early: a machine can come up before the build that made it
+// is written down.
 func (s *Store) AgentByTokenHash(ctx context.Context, hash []byte) (AgentDetail, error) {
 	d, err := s.agent(ctx, "agent.token_hash = ?", hash)
 	if err != nil {
@@ -116,8 +125,9 @@ func (s *Store) AgentByTokenHash(ctx context.Context, hash []byte) (AgentDetail,
 	if err != nil {
 		return AgentDetail{}, err
 	}
-	if w.LatestBuildID != d.Build.ID && w.LatestBuild.Status() == StatusRunning {
-		return AgentDetail{}, ErrNotFound
+	rebuilt := w.LatestBuildID != d.Build.ID && w.LatestBuild.Status() == StatusRunning
+	if rebuilt || !w.DeletedAt.IsZero() {
+		return AgentDetail{}, ErrAgentDead
 	}
 	return AgentDetail{}, ErrAgentInactive
 }

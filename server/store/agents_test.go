@@ -51,7 +51,7 @@ func TestAgentByTokenHash(t *testing.T) {
 			second(s.AgentByTokenHash(ctx, store.NewSecret("x").Hash())), second(s.AgentByTokenHash(ctx, nil)), second(s.AgentByID(ctx, uuid.New())),
 			second(s.AgentByName(ctx, w.ID, "x\x00")), second(s.AgentByName(ctx, uuid.New(), "main")), second(s.AgentToken(ctx, uuid.New())),
 		} {
-			if !errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrAgentInactive) {
+			if err != store.ErrNotFound {
 				t.Errorf("unknown agent: %v, want ErrNotFound", err)
 			}
 		}
@@ -68,8 +68,7 @@ func TestSupersededTokenIsDead(t *testing.T) {
 		check := func(when string, want error) {
 			t.Helper()
 			_, err := s.AgentByTokenHash(ctx, token.Hash())
-			inactive := errors.Is(err, store.ErrAgentInactive)
-			if !errors.Is(err, want) || inactive != (want == store.ErrAgentInactive) {
+			if err != want {
 				t.Errorf("token %s: %v, want %v", when, err, want)
 			}
 		}
@@ -85,7 +84,7 @@ func TestSupersededTokenIsDead(t *testing.T) {
 		if err := s.CompleteBuild(ctx, b.ID, *newer.Done); err != nil {
 			t.Fatal(err)
 		}
-		check("of the build before", store.ErrNotFound)
+		check("of the build before", store.ErrAgentDead)
 
 		token = newer.Done.Resources[0].Agents[0].Token
 		check("of the newer build", nil)
@@ -95,7 +94,7 @@ func TestSupersededTokenIsDead(t *testing.T) {
 		must(s.CreateBuild(ctx, w.ID, byoBuild(u.ID, store.TransitionStop)))(t)
 		check("of a stopped workspace", store.ErrAgentInactive)
 		must(s.CreateBuild(ctx, w.ID, byoBuild(u.ID, store.TransitionDelete)))(t)
-		check("of a deleted workspace", store.ErrNotFound)
+		check("of a deleted workspace", store.ErrAgentDead)
 	})
 }
 
@@ -132,10 +131,14 @@ func TestKeptAgent(t *testing.T) {
 		}
 
 		must(s.CreateBuild(ctx, w.ID, byoBuild(u.ID, store.TransitionDelete)))(t)
-		for _, err := range []error{second(s.AgentToken(ctx, first.ID)), second(s.AgentByID(ctx, first.ID)), second(s.AgentByTokenHash(ctx, token.Hash()))} {
-			if !errors.Is(err, store.ErrNotFound) {
-				t.Errorf("agent after delete: %v, want ErrNotFound", err)
-			}
+		if _, err := s.AgentToken(ctx, first.ID); err != store.ErrNotFound {
+			t.Errorf("AgentToken after delete: %v, want ErrNotFound", err)
+		}
+		if _, err := s.AgentByTokenHash(ctx, token.Hash()); err != store.ErrAgentDead {
+			t.Errorf("AgentByTokenHash after delete: %v, want ErrAgentDead", err)
+		}
+		if d := must(s.AgentByID(ctx, first.ID))(t); d.Live() {
+			t.Error("the agent of a deleted workspace is live")
 		}
 	})
 }

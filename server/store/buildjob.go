@@ -30,7 +30,7 @@ func (s *Store) StartBuild(ctx context.Context, id uuid.UUID) error {
 }
 
 // CompleteBuild ends an active build with success, and keeps its result. A
-// delete makes the workspace deleted and removes its agents.
+// delete makes the workspace deleted.
 func (s *Store) CompleteBuild(ctx context.Context, id uuid.UUID, r BuildResult) error {
 	return s.moveBuild(ctx, id, func(ctx context.Context, tx bun.Tx, b Build) error {
 		return s.completeBuild(ctx, tx, b, r)
@@ -97,13 +97,14 @@ func keepState(ctx context.Context, tx bun.Tx, b Build, state []byte) error {
 	return changeOne(ctx, tx.NewUpdate().Model((*Build)(nil)).Set("state = ?", state).Where("id = ?", b.ID))
 }
 
-// deleteWorkspace marks it deleted, which frees its name, and removes its
-// agents: their tokens, also the sealed ones, are gone.
+// deleteWorkspace marks it deleted, which frees its name and kills the tokens
+// of its agents. The hashes stay, so that an agent that comes back is told that
+// it is over; the sealed tokens are forgotten.
 func deleteWorkspace(ctx context.Context, tx bun.Tx, id uuid.UUID) error {
 	q := tx.NewUpdate().Model((*Workspace)(nil)).Set("deleted_at = ?, updated_at = ?", now(), now()).Where("id = ?", id)
 	if err := changeOne(ctx, q); err != nil {
 		return err
 	}
-	_, err := tx.NewDelete().Model((*Agent)(nil)).Where("id IN (?)", agentsOf(tx, id)).Exec(ctx)
+	_, err := tx.NewUpdate().Model((*Agent)(nil)).Set("token_sealed = NULL").Where("id IN (?)", agentsOf(tx, id)).Exec(ctx)
 	return err
 }
