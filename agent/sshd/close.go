@@ -72,10 +72,10 @@ func (s *Server) signalAll(which func(*process) unix.Signal) {
 	}
 }
 
-// addProcess runs run in a goroutine that Close waits for, with p among the
-// processes that Close ends; start, which starts p, is called first. It
-// returns errClosing when the server is closing, else the error of start.
-func (s *Server) addProcess(p *process, start func() error, run func()) error {
+// addProcess starts p and puts it among the processes that Close ends and
+// waits for, until removeProcess. A process that starts while the server is
+// closing is not started or is asked to end at once.
+func (s *Server) addProcess(p *process) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -83,22 +83,16 @@ func (s *Server) addProcess(p *process, start func() error, run func()) error {
 	}
 	s.running.Add(1)
 	s.mu.Unlock()
-	if err := start(); err != nil {
+	if err := p.start(); err != nil {
 		s.running.Done()
 		return err
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.processes[p] = struct{}{}
-	late := s.closed
-	s.mu.Unlock()
-	if late {
+	if s.closed {
 		p.signal(p.farewell())
 	}
-	go func() {
-		defer s.running.Done()
-		defer s.removeProcess(p)
-		run()
-	}()
 	return nil
 }
 
@@ -106,4 +100,5 @@ func (s *Server) removeProcess(p *process) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.processes, p)
+	s.running.Done()
 }

@@ -39,9 +39,11 @@ func (s *session) copyIn(to *stdio) {
 	buf := make([]byte, copySize)
 	for {
 		n, err := s.ch.Read(buf)
-		if _, werr := to.in.Write(buf[:n]); n > 0 && werr != nil {
-			s.refuseInput(to)
-			return
+		if n > 0 {
+			if _, werr := to.in.Write(buf[:n]); werr != nil {
+				s.refuseInput(to)
+				return
+			}
 		}
 		if err != nil {
 			break

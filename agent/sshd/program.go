@@ -16,7 +16,7 @@ func (s *session) startProcess(command *string) {
 		s.refuse(err)
 		return
 	}
-	err = s.conn.srv.addProcess(proc, func() error { return s.begin(proc, motd) }, func() { s.run(proc) })
+	err = s.conn.srv.addProcess(proc)
 	proc.io.closeChild()
 	if err != nil {
 		proc.io.close()
@@ -24,25 +24,19 @@ func (s *session) startProcess(command *string) {
 		return
 	}
 	s.proc = proc
-}
-
-// begin starts proc and the goroutines that move its bytes.
-func (s *session) begin(proc *process, motd []byte) error {
-	if err := proc.start(); err != nil {
-		return err
-	}
 	s.copiers.Go(func() { copyOut(s.ch, proc.io.out, motd) })
 	if proc.io.err != nil {
 		s.copiers.Go(func() { copyOut(s.ch.Stderr(), proc.io.err, nil) })
 	}
 	go s.copyIn(proc.io)
-	return nil
+	go s.run(proc)
 }
 
 // run ends the channel when proc has ended and all it printed is on its way.
 // It may outlive the connection, as proc may. The exit status does not wait
 // for the output: something that proc left behind may hold that open.
 func (s *session) run(proc *process) {
+	defer s.conn.srv.removeProcess(proc)
 	s.sendExit(exitMessage(proc.wait()))
 	s.copiers.Wait()
 	proc.io.close()
