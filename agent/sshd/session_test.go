@@ -109,12 +109,12 @@ func TestTerminalHangsUp(t *testing.T) {
 // has no terminal, and that Close leaves nothing of it.
 func TestCommandOutlivesItsConnection(t *testing.T) {
 	for _, command := range []string{
-		"exec sleep 1000", "trap '' TERM; while :; do sleep 1000; done",
+		"echo ready; exec sleep 1000", "trap '' TERM; echo ready; while :; do sleep 1000; done",
 	} {
 		l := newLab(t, Config{CloseGrace: patience / 100})
 		client := l.dial(t)
 		s := newSession(t, client)
-		start(t, s, "echo ready; "+command)
+		start(t, s, command)
 		_ = client.Close()
 		l.srv.mu.Lock()
 		var left *process
