@@ -58,6 +58,13 @@ func translate(err error) error {
 	return err
 }
 
+// isDeadlock reports whether PostgreSQL ended a transaction that is fine to run
+// again: deadlock_detected or serialization_failure.
+func isDeadlock(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+}
+
 func translatePostgres(pg *pgconn.PgError, err error) error {
 	switch pg.Code {
 	case "23505": // unique_violation

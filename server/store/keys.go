@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -201,7 +200,7 @@ func (s *Store) DeleteExpiredAPIKeys(ctx context.Context, then time.Time) (int, 
 		return 0, translate(err)
 	}
 	n, err := res.RowsAffected()
-	return int(n), errors.Join(err)
+	return int(n), err
 }
 
 func deleteKeys(ctx context.Context, db bun.IDB, user uuid.UUID) error {

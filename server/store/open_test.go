@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,36 +16,77 @@ import (
 	"github.com/berthdev/berth/server/store/storetest"
 )
 
-// lockHelper makes this test binary open the database it names, say so, and
-// wait to be ended.
-const lockHelper = "BERTH_TEST_OPEN"
+// holderPath makes this test binary, as another process, open the database it
+// names and add users to it until it is ended. It says each name when it is in.
+const holderPath = "BERTH_TEST_HOLDER_PATH"
 
-func TestHoldDatabase(t *testing.T) {
-	path := os.Getenv(lockHelper)
+func TestHolder(t *testing.T) {
+	path := os.Getenv(holderPath)
 	if path == "" {
-		return // runs as a process of TestSecondServerIsRefused
+		return // there is nothing to test in this process
 	}
-	storetest.Open(t, store.Config{SQLitePath: path})
-	fmt.Println("open")
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+	s := storetest.Open(t, store.Config{SQLitePath: path})
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("user%d", i)
+		newUser(t, s, name)
+		if _, err := fmt.Println(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// startHolder returns the process and what it says, which has begun.
+func startHolder(t *testing.T, path string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	holder := exec.Command(os.Args[0], "-test.run=^TestHolder$")
+	holder.Env = append(os.Environ(), holderPath+"="+path)
+	lines := bufio.NewScanner(must(holder.StdoutPipe())(t))
+	if err := holder.Start(); err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() { killHolder(t, holder) })
+	if !lines.Scan() || lines.Text() != "user0" {
+		t.Fatalf("holder said %q, %v", lines.Text(), lines.Err())
+	}
+	return holder, lines
+}
+
+func killHolder(t *testing.T, holder *exec.Cmd) {
+	if err := holder.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Error(err)
+	}
+	holder.Wait() // says that it was killed
+}
+
+// What was acknowledged is there after kill -9 in the middle of writing.
+func TestKilledServerLosesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "berth.db")
+	holder, lines := startHolder(t, path)
+	said := []string{"user0"}
+	for len(said) < 200 && lines.Scan() {
+		said = append(said, lines.Text())
+	}
+	if err := holder.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() { // what was said before the end and lies in the pipe
+		said = append(said, lines.Text())
+	}
+	if len(said) < 200 {
+		t.Fatalf("holder added %d users", len(said))
+	}
+	killHolder(t, holder)
+	s := storetest.Open(t, store.Config{SQLitePath: path})
+	for _, name := range said {
+		if _, err := s.UserByUsername(t.Context(), name); err != nil {
+			t.Errorf("UserByUsername(%s) = %v", name, err)
+		}
 	}
 }
 
 func TestSecondServerIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "berth.db")
-	holder := exec.Command(os.Args[0], "-test.run=^TestHoldDatabase$")
-	holder.Env = append(os.Environ(), lockHelper+"="+path)
-	stdin := must(holder.StdinPipe())(t)
-	defer stdin.Close()
-	stdout := must(holder.StdoutPipe())(t)
-	if err := holder.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "open\n" {
-		t.Fatalf("holder said %q, %v", line, err)
-	}
-
+	holder, _ := startHolder(t, path)
 	link := filepath.Join(t.TempDir(), "link.db")
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
@@ -61,10 +101,7 @@ func TestSecondServerIsRefused(t *testing.T) {
 		}
 	}
 
-	if err := holder.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	holder.Wait() // says that it was killed
+	killHolder(t, holder)
 	storetest.Open(t, store.Config{SQLitePath: path})
 }
 

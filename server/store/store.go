@@ -133,10 +133,21 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read.NewRaw("SELECT 1").Scan(ctx, &one)
 }
 
+// maxTries bounds how often a transaction is run that PostgreSQL ended in
+// favour of another: each time at least one of those in each other's way is
+// done.
+const maxTries = 10
+
 // change runs fn in a transaction that may write. SQLite runs these one at a
 // time; on PostgreSQL fn first updates the row that orders it against others.
+// fn may run more than once, so it only assigns to what is outside.
 func (s *Store) change(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
-	return translate(s.write.RunInTx(ctx, nil, fn))
+	for try := 1; ; try++ {
+		err := s.write.RunInTx(ctx, nil, fn)
+		if try == maxTries || !isDeadlock(err) {
+			return translate(err)
+		}
+	}
 }
 
 // changeOne runs one statement that must touch a row; none is ErrNotFound.

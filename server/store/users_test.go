@@ -157,6 +157,31 @@ func TestChangeUser(t *testing.T) {
 	})
 }
 
+// A new password and the use of a key take the rows of key and user in opposite
+// order: neither fails for that.
+func TestPasswordBesideUseOfKeys(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		u := newUser(t, s, "ann")
+		var wg sync.WaitGroup
+		for i := range 100 {
+			id := newKey(t, s, u, "", time.Hour)
+			key := must(s.APIKeyByID(ctx, id))(t)
+			wg.Go(func() {
+				if err := s.SetUserPassword(ctx, u.ID, store.NewSecret(fmt.Sprint(i))); err != nil {
+					t.Errorf("SetUserPassword: %v", err)
+				}
+			})
+			wg.Go(func() {
+				if _, err := s.TouchAPIKey(ctx, id, store.KeyUse{At: key.CreatedAt, ExpiresAt: key.ExpiresAt}); err != nil {
+					t.Errorf("TouchAPIKey: %v", err)
+				}
+			})
+			wg.Wait()
+		}
+	})
+}
+
 func TestDeleteUser(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()

@@ -160,7 +160,7 @@ func (c *cluster) initdb(bin string, who *syscall.Credential) error {
 func (c *cluster) start(bin string, who *syscall.Credential) error {
 	c.server = exec.Command(filepath.Join(bin, "postgres"),
 		"-D", filepath.Join(c.dir, "data"), "-k", c.dir, "-c", "listen_addresses=",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=32MB")
+		"-c", "deadlock_timeout=20ms", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=32MB")
 	c.server.Dir = c.dir
 	c.server.SysProcAttr = &syscall.SysProcAttr{Credential: who, Pdeathsig: syscall.SIGQUIT}
 	log, err := c.server.StderrPipe()

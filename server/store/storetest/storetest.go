@@ -9,18 +9,25 @@
 package storetest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/berthdev/berth/server/store"
 )
 
 // Main runs the tests of a binary, ends the PostgreSQL server if one was
-// started, and exits.
+// started, and exits. A goroutine that is left over is a failure.
 func Main(m *testing.M) {
 	code := m.Run()
 	stopCluster()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintf(os.Stderr, "after the tests: %v\n", err)
+		code = 1
+	}
 	os.Exit(code)
 }
 
