@@ -2,6 +2,8 @@ package tailnet
 
 import (
 	"crypto/rand"
+	"encoding/binary"
+	"math"
 	"net/netip"
 
 	"github.com/google/uuid"
@@ -23,6 +25,16 @@ func AddressesFor(id uuid.UUID) []netip.Prefix {
 
 // AddressFor returns the address at which the agent id is dialed.
 func AddressFor(id uuid.UUID) netip.Addr { return addressIn(servicePrefix, id).Addr() }
+
+// NodeID returns the id in the record of the agent id: its last 8 bytes as a
+// number that is not negative.
+func NodeID(id uuid.UUID) int64 {
+	n := int64(binary.BigEndian.Uint64(id[8:]))
+	if n == math.MinInt64 {
+		return math.MaxInt64
+	}
+	return max(n, -n)
+}
 
 // RandomAddress returns the address of a client that has no id.
 func RandomAddress() netip.Prefix {
