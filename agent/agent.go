@@ -1,0 +1,130 @@
+//go:build linux
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/berthdev/berth/agent/proto"
+	"github.com/berthdev/berth/server/api"
+)
+
+// Config configures an Agent.
+type Config struct {
+	// Client reaches the server; its token is the agent's. Required.
+	Client *api.Client
+
+	// Version is reported to the server; "" means api.Version.
+	Version string
+
+	// Log gets what an operator should know; nil discards.
+	Log *slog.Logger
+}
+
+// Errors that Run ends with because trying again can never help.
+var (
+	// ErrTokenDead means that the workspace was deleted or rebuilt: the token
+	// will never be accepted again.
+	ErrTokenDead = errors.New("the agent token is no longer valid")
+	// ErrReplaced means that another agent connected with the same token.
+	ErrReplaced = errors.New("another agent has connected with the same token")
+)
+
+// An Agent is one run of the process in a workspace. Use New, then Run once.
+type Agent struct {
+	cfg       Config
+	log       *slog.Logger
+	lifecycle *lifecycle
+
+	mu      sync.Mutex // guards below
+	network *network   // nil until the first manifest
+}
+
+// New returns an agent that does nothing yet.
+func New(cfg Config) *Agent {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Version == "" {
+		cfg.Version = api.Version
+	}
+	return &Agent{cfg: cfg, log: cfg.Log, lifecycle: newLifecycle()}
+}
+
+// reportGrace is how long a shutdown waits until the server has heard of the
+// last state: as long as systemd and container runtimes spare.
+const reportGrace = 5 * time.Second
+
+// Run serves the workspace until ctx ends, and returns nil then. An error
+// means that the agent cannot go on: ErrTokenDead, ErrReplaced, or that the
+// node could not be started. The server being away is no error.
+//
+// Order down: the server learns that the workspace shuts down; users'
+// connections end; the server learns that it is off; the session with the
+// server and the node end.
+func (a *Agent) Run(ctx context.Context) error {
+	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- a.stayConnected(alive) }()
+	a.lifecycle.set(proto.Lifecycle_STARTING)
+
+	var err error
+	select {
+	case <-ctx.Done():
+		a.shutDown()
+		stop()
+		<-ended
+	case err = <-ended:
+		stop()
+	}
+	return errors.Join(err, a.closeNetwork())
+}
+
+func (a *Agent) shutDown() {
+	a.log.Info("shutting down")
+	a.lifecycle.set(proto.Lifecycle_SHUTTING_DOWN)
+	if n := a.currentNetwork(); n != nil {
+		n.closeSSH()
+	}
+	a.lifecycle.set(proto.Lifecycle_OFF)
+	ctx, cancel := context.WithTimeout(context.Background(), reportGrace)
+	defer cancel()
+	if err := a.lifecycle.drained(ctx); err != nil {
+		a.log.Warn("the server was not told that the workspace is off", "err", err)
+	}
+}
+
+func (a *Agent) currentNetwork() *network {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.network
+}
+
+// ensureNetwork makes the node and the SSH server at the first manifest and
+// applies later ones to them.
+func (a *Agent) ensureNetwork(m *proto.Manifest) (*network, error) {
+	if n := a.currentNetwork(); n != nil {
+		return n, n.apply(m)
+	}
+	n, err := newNetwork(a.cfg, m)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNetwork, err)
+	}
+	a.mu.Lock()
+	a.network = n
+	a.mu.Unlock()
+	a.lifecycle.set(proto.Lifecycle_READY)
+	return n, nil
+}
+
+func (a *Agent) closeNetwork() error {
+	if n := a.currentNetwork(); n != nil {
+		return n.Close()
+	}
+	return nil
+}

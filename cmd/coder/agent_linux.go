@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/agent"
+	"github.com/berthdev/berth/server/api"
+)
+
+// agentFlags are those of coder agent.
+type agentFlags struct {
+	url, token, tokenFile string
+	header                []string
+}
+
+func agentCommand() *cobra.Command {
+	var f agentFlags
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Serve this machine as a workspace",
+		Long: "Serve this machine as a workspace: SSH, terminals and ports become reachable for\n" +
+			"its owner. It stays connected to the server until it is stopped, and goes on\n" +
+			"serving open sessions while the server is away.\n\n" +
+			"It ends with exit status 1 when its token can never be accepted again.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			verbose, _ := cmd.Flags().GetBool("verbose")
+			return f.run(cmd, verbose)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.url, "agent-url", "", "URL of the server")
+	env(fs, "agent-url", "CODER_AGENT_URL")
+	fs.StringVar(&f.token, "agent-token", "", "token of this agent")
+	env(fs, "agent-token", "CODER_AGENT_TOKEN")
+	fs.StringVar(&f.tokenFile, "agent-token-file", "", "`file` that holds the token of this agent")
+	env(fs, "agent-token-file", "CODER_AGENT_TOKEN_FILE")
+	fs.StringArrayVar(&f.header, "agent-header", nil, "add `key=value` to every request; may be repeated")
+	env(fs, "agent-header", "CODER_AGENT_HEADER")
+	return cmd
+}
+
+func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	err = agent.New(agent.Config{Client: client, Log: log}).Run(cmd.Context())
+	switch {
+	case errors.Is(err, agent.ErrTokenDead):
+		return withHint(err, "coder external-workspaces agent-instructions <workspace> shows the token of a workspace")
+	case errors.Is(err, agent.ErrReplaced):
+		return withHint(err, "stop one of the two, or create a workspace for each machine")
+	}
+	return err
+}
+
+// client checks everything that can be wrong before anything is dialed.
+func (f agentFlags) client() (*api.Client, error) {
+	if f.url == "" {
+		return nil, withHint(errors.New("the URL of the server is not set"), "set CODER_AGENT_URL or --agent-url")
+	}
+	url, err := api.ParseURL(f.url)
+	if err != nil {
+		return nil, withHint(err, "check CODER_AGENT_URL")
+	}
+	if f.token == "" && f.tokenFile != "" {
+		raw, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the agent token: %w", err)
+		}
+		f.token = string(raw)
+	}
+	token := strings.TrimSpace(f.token)
+	if token == "" {
+		return nil, withHint(errors.New("the agent token is not set"), "set CODER_AGENT_TOKEN or CODER_AGENT_TOKEN_FILE")
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, withHint(errors.New("the agent token is not one"), "check CODER_AGENT_TOKEN")
+	}
+	header := http.Header{}
+	for _, pair := range f.header {
+		if err := addHeader(header, pair); err != nil {
+			return nil, err
+		}
+	}
+	return &api.Client{URL: url, Token: token, Header: header}, nil
+}
