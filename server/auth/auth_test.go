@@ -192,8 +192,13 @@ func TestLogIn(t *testing.T) {
 			t.Errorf("LogIn(right) = %v, %v", u.ID, err)
 		}
 		for _, c := range []struct{ email, password string }{
-			{"ann@example.com", "wrong"}, {"nobody@example.com", password}, {"none@example.com", ""}, {"", ""},
-			{"sus@example.com", "wrong"}, {"oidc@example.com", "wrong"}, {"a\x00@example.com", password},
+			{"ann@example.com", "wrong"},
+			{"nobody@example.com", password},
+			{"none@example.com", ""},
+			{"", ""},
+			{"sus@example.com", "wrong"},
+			{"oidc@example.com", "wrong"},
+			{"a\x00@example.com", password},
 		} {
 			if _, err := a.LogIn(t.Context(), c.email, c.password); !errors.Is(err, auth.ErrCredentials) {
 				t.Errorf("LogIn(%q, %q) = %v, want %v", c.email, c.password, err, auth.ErrCredentials)

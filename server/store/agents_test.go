@@ -223,8 +223,13 @@ func TestAgentReports(t *testing.T) {
 			state          store.Lifecycle
 			started, ready int // the step that set the time, -1 for none
 		}{
-			{store.LifecycleStarting, 0, -1}, {store.LifecycleReady, 0, 1}, {store.LifecycleShuttingDown, 0, 1}, {store.LifecycleOff, 0, 1},
-			{store.LifecycleStarting, 4, -1}, {store.LifecycleStartError, 4, 5}, {store.LifecycleStartTimeout, 4, 6},
+			{store.LifecycleStarting, 0, -1},
+			{store.LifecycleReady, 0, 1},
+			{store.LifecycleShuttingDown, 0, 1},
+			{store.LifecycleOff, 0, 1},
+			{store.LifecycleStarting, 4, -1},
+			{store.LifecycleStartError, 4, 5},
+			{store.LifecycleStartTimeout, 4, 6},
 		} {
 			at := func(step int) time.Time {
 				if step < 0 {

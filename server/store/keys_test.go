@@ -76,9 +76,13 @@ func TestTouchAPIKeyHourly(t *testing.T) {
 			extend time.Duration
 			want   bool
 		}{
-			{0, 0, true}, {time.Minute, 0, false}, {59 * time.Minute, 0, false},
-			{59 * time.Minute, time.Hour, true}, {59 * time.Minute, time.Hour, false},
-			{118 * time.Minute, time.Hour, false}, {119 * time.Minute, time.Hour, true},
+			{0, 0, true},
+			{time.Minute, 0, false},
+			{59 * time.Minute, 0, false},
+			{59 * time.Minute, time.Hour, true},
+			{59 * time.Minute, time.Hour, false},
+			{118 * time.Minute, time.Hour, false},
+			{119 * time.Minute, time.Hour, true},
 		} {
 			use := store.KeyUse{At: start.Add(c.after), IPAddress: "::1", ExpiresAt: start.Add(24*time.Hour + c.extend)}
 			row := must(s.APIKeyByID(ctx, id))(t)

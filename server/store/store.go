@@ -153,7 +153,8 @@ func (s *Store) change(ctx context.Context, fn func(ctx context.Context, tx bun.
 // changeOne runs one statement that must touch a row; none is ErrNotFound.
 func changeOne(ctx context.Context, q interface {
 	Exec(ctx context.Context, dest ...any) (sql.Result, error)
-}) error {
+},
+) error {
 	changed, err := changeAny(ctx, q)
 	if err == nil && !changed {
 		return ErrNotFound
@@ -164,7 +165,8 @@ func changeOne(ctx context.Context, q interface {
 // changeAny runs one statement and reports whether it touched a row.
 func changeAny(ctx context.Context, q interface {
 	Exec(ctx context.Context, dest ...any) (sql.Result, error)
-}) (bool, error) {
+},
+) (bool, error) {
 	res, err := q.Exec(ctx)
 	if err != nil {
 		return false, translate(err)
