@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/berthdev/berth/agent/proto"
@@ -40,6 +41,8 @@ type Agent struct {
 	cfg       Config
 	log       *slog.Logger
 	lifecycle *lifecycle
+
+	connected atomic.Bool // to the server, now
 
 	mu      sync.Mutex // guards below
 	network *network   // nil until the first manifest
@@ -92,6 +95,10 @@ func (a *Agent) shutDown() {
 		n.closeSSH()
 	}
 	a.lifecycle.set(proto.Lifecycle_OFF)
+	if !a.connected.Load() {
+		a.log.Warn("the server is away and was not told that the workspace is off")
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), reportGrace)
 	defer cancel()
 	if err := a.lifecycle.drained(ctx); err != nil {

@@ -86,8 +86,8 @@ func (n *network) serveSSH(ctx context.Context, m *proto.Manifest) error {
 		return err
 	}
 	n.ssh = sshd.New(key, sshd.Config{
-		Login: func(context.Context) sshd.Login { return n.currentLogin() },
-		Log:   n.cfg.Log,
+		Login:   func(context.Context) sshd.Login { return n.currentLogin() },
+		Environ: inherited(os.Environ()), Log: n.cfg.Log,
 	})
 	for _, port := range sshPorts {
 		ln, err := n.node.ListenTCP(port)

@@ -93,6 +93,8 @@ func (a *Agent) serve(ctx context.Context, conn *wire.Conn) error {
 	if err != nil {
 		return err
 	}
+	a.connected.Store(true)
+	defer a.connected.Store(false)
 	a.log.Info("connected to the server", "url", a.cfg.Client.URL.String(), "workspace", manifest.GetWorkspaceName())
 
 	g, ctx := errgroup.WithContext(ctx)
