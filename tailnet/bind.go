@@ -3,6 +3,7 @@ package tailnet
 import (
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/tailscale/wireguard-go/conn"
 	"github.com/tailscale/wireguard-go/device"
@@ -102,7 +103,11 @@ func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) 
 			start++
 			continue
 		}
-		if _, err := b.sendVia(p, bufs[start:end], ep, offset); err != nil {
+		took, err := b.sendVia(p, bufs[start:end], ep, offset)
+		if took == viaUDP && p.deaf.isDeaf(time.Now()) {
+			b.relayAll(p, bufs[start:end], offset)
+		}
+		if err != nil {
 			return err
 		}
 		start = end
@@ -113,13 +118,23 @@ func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) 
 // sendBig sends the big packets of bufs through the peer's relay.
 func (b *bind) sendBig(p *peer, bufs [][]byte, offset int) {
 	for _, buf := range bufs {
-		if len(buf)-offset <= directMessage {
-			continue
+		if len(buf)-offset > directMessage {
+			b.relayOne(p, buf[offset:])
 		}
-		b.queue.room()
-		if sent, _ := b.node.magic.SendDERPPacketTo(p.key, p.home, buf[offset:]); sent {
-			b.queue.add(1)
-		}
+	}
+}
+
+// relayAll sends bufs through the peer's relay too.
+func (b *bind) relayAll(p *peer, bufs [][]byte, offset int) {
+	for _, buf := range bufs {
+		b.relayOne(p, buf[offset:])
+	}
+}
+
+func (b *bind) relayOne(p *peer, msg []byte) {
+	b.queue.room()
+	if sent, _ := b.node.magic.SendDERPPacketTo(p.key, p.home, msg); sent {
+		b.queue.add(1)
 	}
 }
 
@@ -145,14 +160,14 @@ func (b *bind) sendVia(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) (pa
 // sent one before Send returns. dst is a relay's fake address or a UDP address.
 func (n *Node) sentVia(_ ipproto.Proto, node, dst netip.AddrPort, packets, _ int, received bool) {
 	relay := dst.Addr() == tailcfg.DerpMagicIPAddr
-	if received {
-		if relay {
-			n.relayHeard.Store(true)
-		}
-		return
-	}
 	p := n.peerByAddr(node.Addr())
 	switch {
+	case received && relay:
+		n.relayHeard.Store(true)
+	case received:
+		if p != nil {
+			p.deaf.heard()
+		}
 	case relay:
 		n.bind.queue.add(packets)
 		n.relayUsed.Store(true)

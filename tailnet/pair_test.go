@@ -12,11 +12,15 @@ import (
 
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
+	"tailscale.com/envknob"
 
 	"github.com/berthdev/berth/tailnet/proto"
 )
 
 func TestMain(m *testing.M) {
+	// Upstream's relay keeps 32 packets for a client and drops more; that is
+	// less than one window of one connection.
+	envknob.Setenv("TS_DEBUG_DERP_PER_CLIENT_SEND_QUEUE_DEPTH", "512")
 	goleak.VerifyTestMain(m)
 }
 

@@ -29,6 +29,7 @@ type peer struct {
 type peerState struct {
 	inside      *netstack.Peer
 	path        atomicPath
+	deaf        deafness
 	udpSends    atomic.Uint64
 	relaySends  atomic.Uint64
 	endpoint    atomic.Pointer[netip.AddrPort]
