@@ -123,6 +123,15 @@ type LogSource struct {
 	Icon             string    `json:"icon"`
 }
 
+// AgentLog is a line that an agent logged.
+type AgentLog struct {
+	ID        int64     `json:"id"`
+	CreatedAt time.Time `json:"created_at"`
+	Output    string    `json:"output"`
+	Level     string    `json:"level"`
+	SourceID  uuid.UUID `json:"source_id"`
+}
+
 // Script is run by an agent.
 type Script struct {
 	ID               uuid.UUID     `json:"id"`

@@ -1,0 +1,230 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"golang.org/x/mod/semver"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/berthdev/berth/agent/proto"
+	"github.com/berthdev/berth/server/api"
+	"github.com/berthdev/berth/server/store"
+)
+
+const (
+	// statsEvery is how often agents report their traffic: as often as the use
+	// of a workspace is written down at most.
+	statsEvery = time.Minute
+	// maxDirectory bounds the directory that an agent reports, in bytes: Linux
+	// has no longer path.
+	maxDirectory = 4096
+	// maxLogBatch is how many lines one call may bring.
+	maxLogBatch = 1 << 16
+)
+
+// externalSource is the stream of logs that name none (reference: agent §5).
+var externalSource = uuid.MustParse("3b579bf4-1ed8-4b99-87a8-e9a1e3410410")
+
+// agentService answers the calls of one agent, for whom the connection was
+// authenticated. Ids in what the agent says are checked to be its own. Methods
+// that are not here answer Unimplemented, which agents live with.
+type agentService struct {
+	proto.DRPCAgentUnimplementedServer
+	s     *Server
+	agent store.AgentDetail // as it was when the agent connected
+}
+
+// GetManifest says what the agent is and what it shall do.
+func (a *agentService) GetManifest(ctx context.Context, _ *proto.GetManifestRequest) (*proto.Manifest, error) {
+	d, err := a.s.store.AgentByID(ctx, a.agent.Agent.ID)
+	if err != nil {
+		return nil, a.trouble("read agent", err)
+	}
+	m, _ := a.s.maps.Watch()
+	return &proto.Manifest{
+		AgentId: d.Agent.ID[:], AgentName: d.Agent.Name, OwnerUsername: d.Owner.Username,
+		WorkspaceId: d.Workspace.ID[:], WorkspaceName: d.Workspace.Name,
+		EnvironmentVariables: d.Agent.Environment, Directory: d.Agent.Directory,
+		DisableDirectConnections: a.s.cfg.BlockDirect,
+		DerpMap:                  m.Proto(),
+	}, nil
+}
+
+// GetServiceBanner is what agents of 2.0 ask for.
+func (a *agentService) GetServiceBanner(context.Context, *proto.GetServiceBannerRequest) (*proto.ServiceBanner, error) {
+	return &proto.ServiceBanner{}, nil
+}
+
+// GetAnnouncementBanners says that there are none.
+func (a *agentService) GetAnnouncementBanners(context.Context, *proto.GetAnnouncementBannersRequest) (*proto.GetAnnouncementBannersResponse, error) {
+	return &proto.GetAnnouncementBannersResponse{}, nil
+}
+
+// UpdateStartup takes the agent's version and directory.
+func (a *agentService) UpdateStartup(ctx context.Context, req *proto.UpdateStartupRequest) (*proto.Startup, error) {
+	up := req.GetStartup()
+	row, err := startupRow(up)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.s.store.SetAgentStartup(ctx, a.agent.Agent.ID, row); err != nil {
+		return nil, a.trouble("write startup", err)
+	}
+	a.s.events.changed(a.agent.Workspace.ID)
+	return up, nil
+}
+
+func startupRow(up *proto.Startup) (store.AgentStartup, error) {
+	row := store.AgentStartup{Version: up.GetVersion(), ExpandedDirectory: up.GetExpandedDirectory()}
+	switch {
+	case !semver.IsValid(row.Version) || len(row.Version) > 128:
+		return row, fmt.Errorf("version %.40q is not like v1.2.3", row.Version)
+	case len(row.ExpandedDirectory) > maxDirectory || !utf8.ValidString(row.ExpandedDirectory):
+		return row, fmt.Errorf("directory is not text of at most %d bytes", maxDirectory)
+	case len(up.GetSubsystems()) > len(proto.Startup_Subsystem_name):
+		return row, errors.New("too many subsystems")
+	}
+	for _, sub := range up.GetSubsystems() {
+		name, known := proto.Startup_Subsystem_name[int32(sub)]
+		if !known || sub == proto.Startup_SUBSYSTEM_UNSPECIFIED {
+			return row, fmt.Errorf("unknown subsystem %d", sub)
+		}
+		row.Subsystems = append(row.Subsystems, strings.ToLower(name))
+	}
+	return row, nil
+}
+
+// UpdateLifecycle takes how far the agent is.
+func (a *agentService) UpdateLifecycle(ctx context.Context, req *proto.UpdateLifecycleRequest) (*proto.Lifecycle, error) {
+	l := req.GetLifecycle()
+	name, known := proto.Lifecycle_State_name[int32(l.GetState())]
+	if !known || l.GetState() == proto.Lifecycle_STATE_UNSPECIFIED {
+		return nil, fmt.Errorf("unknown lifecycle state %d", l.GetState())
+	}
+	changed := time.Now()
+	if at := l.GetChangedAt(); at.IsValid() && at.AsTime().Before(changed) {
+		changed = at.AsTime()
+	}
+	err := a.s.store.SetAgentLifecycle(ctx, a.agent.Agent.ID, store.Lifecycle(strings.ToLower(name)), changed)
+	if err != nil {
+		return nil, a.trouble("write lifecycle", err)
+	}
+	a.s.events.changed(a.agent.Workspace.ID)
+	return l, nil
+}
+
+// UpdateStats says when to report next. A report of traffic or sessions means
+// that the workspace is in use.
+func (a *agentService) UpdateStats(ctx context.Context, req *proto.UpdateStatsRequest) (*proto.UpdateStatsResponse, error) {
+	if inUse(req.GetStats()) {
+		if err := a.s.used(ctx, a.agent.Workspace.ID); err != nil {
+			return nil, a.trouble("write use of workspace", err)
+		}
+	}
+	return &proto.UpdateStatsResponse{ReportInterval: durationpb.New(statsEvery)}, nil
+}
+
+// inUse reports whether somebody has a session open. Connections alone say
+// little: a client that only looks whether the agent is there makes some.
+func inUse(s *proto.Stats) bool {
+	for _, n := range s.GetSessionCounts() {
+		if n > 0 {
+			return true
+		}
+	}
+	return s.GetSessionCountVscode()+s.GetSessionCountJetbrains()+s.GetSessionCountReconnectingPty()+s.GetSessionCountSsh() > 0
+}
+
+// BatchUpdateMetadata refuses keys: no template gives any yet.
+func (a *agentService) BatchUpdateMetadata(_ context.Context, req *proto.BatchUpdateMetadataRequest) (*proto.BatchUpdateMetadataResponse, error) {
+	if len(req.GetMetadata()) > 0 {
+		return nil, errors.New("the agent has no metadata of this key")
+	}
+	return &proto.BatchUpdateMetadataResponse{}, nil
+}
+
+// BatchUpdateAppHealths refuses ids that are not of the agent's apps, of which
+// no template gives any yet.
+func (a *agentService) BatchUpdateAppHealths(_ context.Context, req *proto.BatchUpdateAppHealthRequest) (*proto.BatchUpdateAppHealthResponse, error) {
+	if len(req.GetUpdates()) > 0 {
+		return nil, errors.New("the agent has no app of this id")
+	}
+	return &proto.BatchUpdateAppHealthResponse{}, nil
+}
+
+// GetResourcesMonitoringConfiguration says that nothing is watched. The numbers
+// are what agents sample by; they must not be zero.
+func (a *agentService) GetResourcesMonitoringConfiguration(context.Context, *proto.GetResourcesMonitoringConfigurationRequest) (*proto.GetResourcesMonitoringConfigurationResponse, error) {
+	return &proto.GetResourcesMonitoringConfigurationResponse{
+		Config: &proto.GetResourcesMonitoringConfigurationResponse_Config{NumDatapoints: 20, CollectionIntervalSeconds: 10},
+	}, nil
+}
+
+// BatchCreateLogs keeps what the agent logged, until it is too much.
+func (a *agentService) BatchCreateLogs(_ context.Context, req *proto.BatchCreateLogsRequest) (*proto.BatchCreateLogsResponse, error) {
+	source, err := logSource(req.GetLogSourceId())
+	if err != nil {
+		return nil, err
+	}
+	if len(req.GetLogs()) > maxLogBatch {
+		return nil, fmt.Errorf("%d lines in one call, at most %d are allowed", len(req.GetLogs()), maxLogBatch)
+	}
+	lines := make([]api.AgentLog, 0, len(req.GetLogs()))
+	for _, l := range req.GetLogs() {
+		lines = append(lines, api.AgentLog{Output: strings.ToValidUTF8(l.GetOutput(), "\uFFFD"), Level: logLevel(l.GetLevel()), SourceID: source})
+	}
+	overflowed := a.s.agentLogs.append(a.agent.Agent.ID, lines, time.Now().UTC())
+	a.s.events.changed(a.agent.Agent.ID)
+	return &proto.BatchCreateLogsResponse{LogLimitExceeded: overflowed}, nil
+}
+
+func logSource(raw []byte) (uuid.UUID, error) {
+	id, err := uuid.FromBytes(raw)
+	if len(raw) == 0 || err == nil && id == uuid.Nil {
+		return externalSource, nil
+	}
+	if err != nil {
+		return uuid.Nil, errors.New("malformed id of a log source")
+	}
+	return id, nil
+}
+
+func logLevel(level proto.Log_Level) string {
+	if name, known := proto.Log_Level_name[int32(level)]; known && level != proto.Log_LEVEL_UNSPECIFIED {
+		return strings.ToLower(name)
+	}
+	return "info"
+}
+
+// ReportConnection logs who came to the workspace and left. What the agent
+// says is text of outside.
+func (a *agentService) ReportConnection(_ context.Context, req *proto.ReportConnectionRequest) (*emptypb.Empty, error) {
+	c := req.GetConnection()
+	id, err := uuid.FromBytes(c.GetId())
+	if err != nil || id == uuid.Nil {
+		return nil, errors.New("malformed id of a connection")
+	}
+	ip := net.ParseIP(c.GetIp())
+	a.s.log.Info("workspace connection", "workspace", a.agent.Workspace.Name, "owner", a.agent.Owner.Username,
+		"connection", id, "action", strings.ToLower(c.GetAction().String()), "type", strings.ToLower(c.GetType().String()),
+		"app", printable(c.GetAppName(), 64), "ip", ip.String(), "code", c.GetStatusCode(), "reason", printable(c.GetReason(), 200))
+	return &emptypb.Empty{}, nil
+}
+
+// trouble logs what went wrong here; the agent is told no more than that
+// something did.
+func (a *agentService) trouble(doing string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	a.s.log.Error("agent call failed", "agent", a.agent.Agent.ID, "doing", doing, "err", err)
+	return fmt.Errorf("%s: the server had trouble", doing)
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"storj.io/drpc/drpcmux"
+
+	"github.com/berthdev/berth/coordinator"
+	"github.com/berthdev/berth/server/api"
+	"github.com/berthdev/berth/server/auth"
+	"github.com/berthdev/berth/server/store"
+	"github.com/berthdev/berth/tailnet/proto"
+)
+
+// coordinate serves the tailnet service to a client that wants to reach one
+// agent. Without a version it is asked by clients that are too old.
+func (s *Server) coordinate(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.pathAgent(r, auth.SSH)
+	if err != nil {
+		return hidden(err)
+	}
+	if err := checkVersion(r, "1.0"); err != nil {
+		return err
+	}
+	changed, stop := s.events.watch(d.Workspace.ID)
+	defer stop()
+	return s.tailnetSession(w, r, coordinator.Only(d.Agent.ID), session{
+		changed: changed,
+		check:   func(ctx context.Context) error { return s.checkReach(ctx, d) },
+	})
+}
+
+// checkReach ends the session of a client whose agent is no more.
+func (s *Server) checkReach(ctx context.Context, d store.AgentDetail) error {
+	now, err := s.store.AgentByID(ctx, d.Agent.ID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !now.Workspace.DeletedAt.IsZero() {
+		return errSuperseded
+	}
+	return err
+}
+
+// hidden makes a lack of permission look like a lack of the thing.
+func hidden(err error) error {
+	var p *problem
+	if errors.As(err, &p) && p.status == http.StatusForbidden {
+		return notFound()
+	}
+	return err
+}
+
+// tailnet serves the tailnet service to a client that wants to reach any of the
+// agents that its user may.
+func (s *Server) tailnet(w http.ResponseWriter, r *http.Request) error {
+	if err := checkVersion(r, "2.0"); err != nil {
+		return err
+	}
+	c := callerOf(r)
+	return s.tailnetSession(w, r, func(ctx context.Context, agent uuid.UUID) error {
+		return s.mayReach(ctx, c, agent)
+	}, session{})
+}
+
+// mayReach reports why a user may not open a tunnel to an agent, or nil.
+func (s *Server) mayReach(ctx context.Context, c caller, agent uuid.UUID) error {
+	d, err := s.store.AgentByID(ctx, agent)
+	if err != nil {
+		return err
+	}
+	return require(c, auth.SSH, auth.Workspace(d.Workspace.OwnerID))
+}
+
+// tailnetSession runs the session of a client's peer.
+func (s *Server) tailnetSession(w http.ResponseWriter, r *http.Request, allow func(context.Context, uuid.UUID) error, serve session) error {
+	c := callerOf(r)
+	peer, err := s.peerID(r, c)
+	if err != nil {
+		return err
+	}
+	ctx, done, err := s.streams.begin(r.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if serve.ws, err = s.accept(w, r); err != nil {
+		return err
+	}
+	mux := drpcmux.New()
+	must(proto.DRPCRegisterTailnet(mux, &coordinator.Service{
+		Coordinator: s.coordinator, Maps: s.maps, Resume: s.resume, Owner: c.UserID,
+		Peer: coordinator.Peer{ID: peer, Name: c.Username, Role: coordinator.Client, Allow: allow},
+	}))
+	serve.calls = mux
+	err = serve.run(ctx)
+	s.log.Debug("client connection ended", "peer", peer, "user", c.Username, "err", err)
+	return nil
+}
+
+// peerID is that of the resume token, or a new one.
+func (s *Server) peerID(r *http.Request, c caller) (uuid.UUID, error) {
+	token := r.URL.Query().Get("resume_token")
+	if token == "" {
+		return uuid.New(), nil
+	}
+	id, err := s.resume.Verify(token, c.UserID, time.Now())
+	switch {
+	case errors.Is(err, coordinator.ErrTokenKey):
+		return uuid.New(), nil
+	case err != nil:
+		return uuid.Nil, &problem{status: http.StatusUnauthorized, body: api.Response{
+			Message:     "The resume token is not valid.",
+			Validations: []api.Validation{{Field: "resume_token", Detail: "Connect without it."}},
+		}}
+	}
+	return id, nil
+}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// listeners are the sockets of a server, all open or none.
+type listeners struct {
+	http     net.Listener
+	relay    net.Listener   // nil: none of its own
+	stun     net.PacketConn // on the port of relay
+	relayTCP netip.AddrPort
+}
+
+// listen opens the sockets. An error names the address that is not to be had.
+func listen(httpAddress, relayAddress string) (l listeners, err error) {
+	if l.http, err = net.Listen("tcp", httpAddress); err != nil {
+		return l, fmt.Errorf("http address: %w", err)
+	}
+	if relayAddress == "" {
+		return l, nil
+	}
+	if l.relay, err = net.Listen("tcp", relayAddress); err != nil {
+		return l, errors.Join(fmt.Errorf("relay address: %w", err), l.close())
+	}
+	l.relayTCP = addrPort(l.relay.Addr())
+	// The same port: port 0 has become a number by now.
+	if l.stun, err = net.ListenPacket("udp", l.relay.Addr().String()); err != nil {
+		return l, errors.Join(fmt.Errorf("relay address: %w", err), l.close())
+	}
+	return l, nil
+}
+
+// stunPort is the port of STUN, or 0.
+func (l listeners) stunPort() int { return int(l.relayTCP.Port()) }
+
+func (l listeners) close() error {
+	err := l.http.Close()
+	if l.relay != nil {
+		err = errors.Join(err, l.relay.Close())
+	}
+	if l.stun != nil {
+		err = errors.Join(err, l.stun.Close())
+	}
+	return err
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, isTCP := a.(*net.TCPAddr)
+	if !isTCP {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

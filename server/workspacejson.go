@@ -1,0 +1,158 @@
+package server
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/berthdev/berth/server/api"
+	"github.com/berthdev/berth/server/store"
+)
+
+// orNil is t for a field that is null when there is no time.
+func orNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// workspaceJSON is a workspace as the API shows it. It needs all pointers that
+// the store sets.
+func (s *Server) workspaceJSON(w store.Workspace) api.Workspace {
+	build := s.buildJSON(*w.LatestBuild, w, *w.Owner)
+	return api.Workspace{
+		ID: w.ID, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt, Name: w.Name, LastUsedAt: w.LastUsedAt,
+		OwnerID: w.OwnerID, OwnerName: w.Owner.Username, OwnerAvatarURL: w.Owner.AvatarURL,
+		OrganizationID: w.OrganizationID, OrganizationName: w.Organization.Name,
+		TemplateID: w.TemplateID, TemplateName: w.Template.Name, TemplateDisplayName: w.Template.DisplayName,
+		TemplateIcon: w.Template.Icon, TemplateActiveVersionID: w.Template.ActiveVersionID,
+		TemplateAllowUserCancelWorkspaceJobs: true, TemplateUseClassicParameterFlow: true,
+		LatestBuild:      build,
+		Outdated:         w.LatestBuild.TemplateVersionID != w.Template.ActiveVersionID,
+		Health:           healthOf(build),
+		AutomaticUpdates: "never", AllowRenames: true,
+	}
+}
+
+// healthOf sums up the agents of a workspace that is running.
+func healthOf(b api.Build) api.Health {
+	h := api.Health{Healthy: true, FailingAgents: []uuid.UUID{}}
+	if b.Status != api.BuildRunning {
+		return h
+	}
+	for _, r := range b.Resources {
+		for _, a := range r.Agents {
+			if !a.Health.Healthy {
+				h.FailingAgents = append(h.FailingAgents, a.ID)
+			}
+		}
+	}
+	h.Healthy = len(h.FailingAgents) == 0
+	return h
+}
+
+func (s *Server) buildJSON(b store.Build, w store.Workspace, owner store.User) api.Build {
+	out := api.Build{
+		ID: b.ID, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt,
+		WorkspaceID: b.WorkspaceID, WorkspaceName: w.Name,
+		WorkspaceOwnerID: owner.ID, WorkspaceOwnerName: owner.Username, WorkspaceOwnerAvatarURL: owner.AvatarURL,
+		TemplateVersionID: b.TemplateVersionID, TemplateVersionName: b.Version.Name,
+		BuildNumber: b.Number, Transition: api.Transition(b.Transition), Reason: b.Reason,
+		InitiatorID: b.InitiatorID, InitiatorName: b.Initiator.Username,
+		Job: s.buildJobJSON(b, w), Status: api.BuildStatus(b.Status()),
+		Resources: s.resourcesJSON(b), HasExternalAgent: b.Version.HasExternalAgent,
+	}
+	return out
+}
+
+func jobJSON(j store.Job) api.Job {
+	return api.Job{
+		ID: j.ID, CreatedAt: j.CreatedAt, StartedAt: orNil(j.StartedAt), CompletedAt: orNil(j.CompletedAt),
+		CanceledAt: orNil(j.CanceledAt), Error: j.Error, ErrorCode: j.ErrorCode, Status: api.JobStatus(j.Status),
+		Tags:           map[string]string{"owner": "", "scope": "organization"},
+		OrganizationID: j.OrganizationID, InitiatorID: j.InitiatorID, Type: string(j.Type),
+		LogsOverflowed: j.LogsOverflowed,
+	}
+}
+
+func (s *Server) buildJobJSON(b store.Build, w store.Workspace) api.Job {
+	j := jobJSON(*b.Job)
+	j.Input = api.JobInput{WorkspaceBuildID: &b.ID}
+	j.Metadata = api.JobMetadata{
+		TemplateVersionName: b.Version.Name, TemplateID: &w.TemplateID,
+		WorkspaceID: &b.WorkspaceID, WorkspaceName: w.Name,
+	}
+	if w.Template != nil {
+		j.Metadata.TemplateName = w.Template.Name
+		j.Metadata.TemplateDisplayName = w.Template.DisplayName
+		j.Metadata.TemplateIcon = w.Template.Icon
+	}
+	return j
+}
+
+func (s *Server) resourcesJSON(b store.Build) []api.Resource {
+	list := make([]api.Resource, 0, len(b.Resources))
+	for _, r := range b.Resources {
+		out := api.Resource{
+			ID: r.ID, CreatedAt: r.CreatedAt, JobID: r.JobID, WorkspaceTransition: api.Transition(r.Transition),
+			Type: r.Type, Name: r.Name, Hide: r.Hide, Icon: r.Icon, DailyCost: int(r.DailyCost),
+			Agents: []api.Agent{}, Metadata: []api.ResourceMetadata{},
+		}
+		for _, a := range r.Agents {
+			out.Agents = append(out.Agents, s.agentJSON(*a))
+		}
+		list = append(list, out)
+	}
+	return list
+}
+
+func (s *Server) agentJSON(a store.Agent) api.Agent {
+	status := agentStatus(a, s.sessions.connected(a.ID), time.Now())
+	out := api.Agent{
+		ID: a.ID, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
+		FirstConnectedAt: orNil(a.FirstConnectedAt), LastConnectedAt: orNil(a.LastConnectedAt),
+		DisconnectedAt: orNil(a.DisconnectedAt), StartedAt: orNil(a.StartedAt), ReadyAt: orNil(a.ReadyAt),
+		Status: status, LifecycleState: api.AgentLifecycle(a.LifecycleState),
+		Name: a.Name, ResourceID: a.ResourceID, Architecture: a.Architecture, OperatingSystem: a.OperatingSystem,
+		EnvironmentVariables: a.Environment, Directory: a.Directory, ExpandedDirectory: a.ExpandedDirectory,
+		Version: a.Version, APIVersion: a.APIVersion, Apps: []api.App{},
+		ConnectionTimeoutSeconds: int(a.ConnectionTimeoutSeconds), TroubleshootingURL: a.TroubleshootingURL,
+		Subsystems:  a.Subsystems,
+		DisplayApps: []string{"vscode", "vscode_insiders", "web_terminal", "port_forwarding_helper", "ssh_helper"},
+		LogSources:  []api.LogSource{}, Scripts: []api.Script{}, StartupScriptBehavior: "non-blocking",
+	}
+	out.Health = agentHealth(out)
+	return out
+}
+
+// agentStatus says whether an agent is in contact. A session that this server
+// holds is the only proof that it is.
+func agentStatus(a store.Agent, connected bool, now time.Time) api.AgentStatus {
+	timeout := time.Duration(a.ConnectionTimeoutSeconds) * time.Second
+	switch {
+	case connected:
+		return api.AgentConnected
+	case !a.FirstConnectedAt.IsZero():
+		return api.AgentDisconnected
+	case timeout > 0 && now.Sub(a.CreatedAt) > timeout:
+		return api.AgentTimeout
+	}
+	return api.AgentConnecting
+}
+
+func agentHealth(a api.Agent) api.AgentHealth {
+	switch {
+	case a.Status == api.AgentDisconnected:
+		return api.AgentHealth{Reason: "the connection to the agent is lost"}
+	case a.Status == api.AgentTimeout:
+		return api.AgentHealth{Reason: "the agent has not connected in time"}
+	case a.LifecycleState == api.LifecycleStartTimeout:
+		return api.AgentHealth{Reason: "a start script takes longer than it may"}
+	case a.LifecycleState == api.LifecycleStartError:
+		return api.AgentHealth{Reason: "a start script failed"}
+	case a.LifecycleState == api.LifecycleShuttingDown:
+		return api.AgentHealth{Reason: "the agent is stopping"}
+	}
+	return api.AgentHealth{Healthy: true}
+}
