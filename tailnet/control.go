@@ -30,6 +30,10 @@ type ControlConfig struct {
 	// Destinations are the agents that a client wants to reach.
 	Destinations []uuid.UUID
 
+	// Programmed is called by Run after a peer was made known to the node,
+	// which can be dialed from then on. It must not block; nil is fine.
+	Programmed func(peer uuid.UUID)
+
 	// Logger gets what went wrong with single peers; nil discards it.
 	Logger *slog.Logger
 }
@@ -240,6 +244,9 @@ func (c *Control) act(node *Node, stream proto.DRPCTailnet_CoordinateClient, do 
 		if err := node.SetPeer(a.id, a.program); err != nil {
 			c.log.Warn("ignored the record of a peer", "peer", a.id, "err", err)
 			continue
+		}
+		if c.cfg.Programmed != nil {
+			c.cfg.Programmed(a.id)
 		}
 		if a.answer {
 			ready = append(ready, &proto.CoordinateRequest_ReadyForHandshake{Id: slices.Clone(a.id[:])})

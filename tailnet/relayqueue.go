@@ -29,9 +29,9 @@ type relayQueue struct {
 	left func() int64 // packets that came out, since ever
 
 	mu         sync.Mutex
-	handed     int64 // packets that went in
-	out        int64 // last known left
-	moved      time.Time
+	handed     int64     // packets that went in
+	out        int64     // last known left
+	stands     time.Time // when the queue was found full and began to stand still; zero if it is not
 	writtenOff uint64
 	closed     chan struct{}
 }
@@ -72,17 +72,20 @@ func (q *relayQueue) free() int {
 	if n := relayDepth - (q.handed - q.out); n > 0 {
 		return int(n)
 	}
-	now := time.Now()
 	if out := q.left(); out != q.out {
-		q.out, q.moved = out, now
+		q.out, q.stands = out, time.Time{}
 		q.handed = max(q.handed, out)
 	}
-	if q.handed-q.out < relayDepth {
-		return int(relayDepth - (q.handed - q.out))
+	if n := relayDepth - (q.handed - q.out); n > 0 {
+		return int(n)
 	}
-	if now.Sub(q.moved) > relayStuck {
+	now := time.Now()
+	switch {
+	case q.stands.IsZero():
+		q.stands = now
+	case now.Sub(q.stands) >= relayStuck:
 		q.writtenOff += uint64(q.handed - q.out)
-		q.handed, q.moved = q.out, now
+		q.handed, q.stands = q.out, time.Time{}
 		return relayDepth
 	}
 	return 0

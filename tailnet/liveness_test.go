@@ -1,0 +1,106 @@
+package tailnet
+
+import (
+	"testing"
+	"time"
+)
+
+func TestLiveness(t *testing.T) {
+	type step struct {
+		after time.Duration // since the last step
+		heard bool
+		used  bool
+		want  relayAction
+	}
+	for _, tt := range []struct {
+		name  string
+		steps []step
+	}{
+		{"idle and answering", []step{
+			{0, true, false, relayFine},
+			{idleProbe - time.Second, false, false, relayFine},
+			{time.Second, false, false, relayAsk},
+			{50 * time.Millisecond, true, false, relayFine},
+			{time.Second, false, false, relayFine},
+		}},
+		{"busy and answering", []step{
+			{0, true, true, relayFine},
+			{time.Second, true, true, relayFine},
+			{time.Second, true, true, relayFine},
+			{time.Second, false, true, relayFine},
+			{time.Second, true, true, relayFine},
+		}},
+		{"dies", []step{
+			{0, true, true, relayFine},
+			{quietProbe, false, true, relayAsk},
+			{probeTimeout - time.Millisecond, false, true, relayFine},
+			{time.Millisecond, false, true, relayRedial},
+			{probeTimeout, false, true, relayFine},
+			{probeTimeout, false, true, relayRedial},
+			{time.Second, true, true, relayFine},
+		}},
+		{"never answers", []step{
+			{idleProbe, false, false, relayAsk},
+			{firstTimeout, false, false, relayExamine},
+			{firstTimeout, false, false, relayFine},
+			{firstTimeout, false, false, relayExamine},
+			{2 * firstTimeout, false, false, relayFine},
+			{2 * firstTimeout, false, false, relayExamine},
+			{maxTimeout, false, false, relayExamine},
+		}},
+	} {
+		now := time.Unix(1e9, 0)
+		l := liveness{lastHeard: now}
+		for i, s := range tt.steps {
+			now = now.Add(s.after)
+			if s.heard {
+				l.heard(now)
+			}
+			if got := l.tick(now, s.used); got != s.want {
+				t.Errorf("%s: step %d: tick = %v, want %v", tt.name, i, got, s.want)
+			}
+		}
+	}
+}
+
+func TestDeafness(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	var d deafness
+	for i, s := range []struct {
+		after time.Duration
+		heard bool
+		want  bool
+	}{
+		{0, false, false},
+		{deafAfter - 1, false, false},
+		{1, false, true},
+		{time.Second, false, true},
+		{0, true, false},
+		{deafAfter, false, true},
+		{deafUntil, false, false},
+		{0, true, false},
+	} {
+		now = now.Add(s.after)
+		if s.heard {
+			d.heard()
+		}
+		if got := d.isDeaf(now); got != s.want {
+			t.Errorf("step %d: isDeaf = %v, want %v", i, got, s.want)
+		}
+	}
+}
+
+func TestClockJump(t *testing.T) {
+	start := time.Now()
+	c := newClock(start)
+	if c.jumped(start.Add(time.Hour)) {
+		t.Error("jumped = true when both clocks went on, want false")
+	}
+	// A time without monotonic reading is all wall clock; a machine that slept
+	// reads a wall clock that went on and a monotonic one that did not.
+	slept := clock{last: start}
+	wall := start.Round(0).Add(time.Minute)
+	if apart := wall.Sub(slept.last.Round(0)); apart <= jump {
+		t.Fatalf("the clocks are %v apart, want more than %v", apart, jump)
+	}
+}
