@@ -91,16 +91,22 @@ func TestDeafness(t *testing.T) {
 }
 
 func TestClockJump(t *testing.T) {
-	start := time.Now()
-	c := newClock(start)
-	if c.jumped(start.Add(time.Hour)) {
-		t.Error("jumped = true when both clocks went on, want false")
-	}
-	// A time without monotonic reading is all wall clock; a machine that slept
-	// reads a wall clock that went on and a monotonic one that did not.
-	slept := clock{last: start}
-	wall := start.Round(0).Add(time.Minute)
-	if apart := wall.Sub(slept.last.Round(0)); apart <= jump {
-		t.Fatalf("the clocks are %v apart, want more than %v", apart, jump)
+	wall, mono := time.Unix(1e9, 0), time.Hour
+	c := clock{wall: wall, mono: mono}
+	for _, s := range []struct {
+		wall, mono time.Duration // since the last step
+		want       bool
+	}{
+		{time.Second, time.Second, false},
+		{time.Minute, time.Minute, false}, // a busy machine
+		{time.Hour, time.Second, true},    // it slept
+		{time.Second, time.Second, false},
+		{-time.Hour, time.Second, true}, // the clock was set
+		{4 * time.Second, 0, false},     // ntp
+	} {
+		wall, mono = wall.Add(s.wall), mono+s.mono
+		if got := c.jumped(wall, mono); got != s.want {
+			t.Errorf("jumped after %v of wall and %v of monotonic time = %v, want %v", s.wall, s.mono, got, s.want)
+		}
 	}
 }

@@ -89,6 +89,7 @@ type Node struct {
 	cfg       Config // set by New, never changed
 	log       *slog.Logger
 	key       key.NodePrivate
+	public    key.NodePublic
 	stack     *netstack.Stack
 	magic     *magicsock.Conn
 	wireguard *device.Device
@@ -112,6 +113,7 @@ type Node struct {
 	byID   map[uuid.UUID]*peer
 	byKey  map[device.NoisePublicKey]*peer
 	byAddr map[netip.Addr]*peer
+	news   chan struct{} // closed, and made anew, when a peer has been set
 	closed bool
 }
 
@@ -131,8 +133,9 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, key: key.NewNode(), lastNodeID: ownNodeID,
 		rebinds: make(chan struct{}, 1), done: make(chan struct{}),
-		byID: map[uuid.UUID]*peer{}, byKey: map[device.NoisePublicKey]*peer{}, byAddr: map[netip.Addr]*peer{},
+		byID: map[uuid.UUID]*peer{}, byKey: map[device.NoisePublicKey]*peer{}, byAddr: map[netip.Addr]*peer{}, news: make(chan struct{}),
 	}
+	n.public = n.key.Public()
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -146,7 +149,7 @@ func New(cfg Config) (*Node, error) {
 func (n *Node) start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
-	n.self = newSelfRecord(n.cfg, n.key.Public())
+	n.self = newSelfRecord(n.cfg, n.public)
 	if err := n.startStack(); err != nil {
 		return err
 	}
@@ -216,7 +219,7 @@ func (n *Node) startWireGuard() error {
 		return err
 	}
 	n.magic.SetNetworkMap((&tailcfg.Node{
-		ID: ownNodeID, Key: n.key.Public(), DiscoKey: n.magic.DiscoPublicKey(), Addresses: n.cfg.Addresses,
+		ID: ownNodeID, Key: n.public, DiscoKey: n.magic.DiscoPublicKey(), Addresses: n.cfg.Addresses,
 	}).View(), nil)
 	return nil
 }

@@ -149,3 +149,21 @@ func awaitPath(t testing.TB, n *Node, addr netip.Addr, direct bool) {
 		}
 	}
 }
+
+// awaitKnown waits until n has been told of its peer, as a client waits until
+// the agent says that it is ready for a handshake.
+func awaitKnown(t testing.TB, n *Node, addr netip.Addr) {
+	t.Helper()
+	ctx := timeout(t, 10*time.Second)
+	for {
+		news := n.peerNews()
+		if n.peerByAddr(addr) != nil {
+			return
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			t.Fatalf("%v is not known", addr)
+		}
+	}
+}

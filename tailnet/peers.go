@@ -66,6 +66,7 @@ func (n *Node) SetPeer(id uuid.UUID, rec *proto.Node) error {
 	n.addPeer(p)
 	n.magic.UpsertPeer(p.view)
 	n.bindPeer(p)
+	n.tellPeerNews()
 	return nil
 }
 
@@ -143,7 +144,7 @@ func (n *Node) removePeer(p *peer) {
 func (n *Node) peerConflict(id uuid.UUID, r record) error {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	if r.key == n.key.Public() {
+	if r.key == n.public {
 		return fmt.Errorf("the key is our own")
 	}
 	if o := n.byKey[r.key.Raw32()]; o != nil && o.id != id {
@@ -177,6 +178,20 @@ func (n *Node) addPeer(p *peer) {
 	for _, a := range p.addrs() {
 		n.byAddr[a] = p
 	}
+}
+
+// peerNews returns a channel that is closed when a peer has been set.
+func (n *Node) peerNews() <-chan struct{} {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.news
+}
+
+func (n *Node) tellPeerNews() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(n.news)
+	n.news = make(chan struct{})
 }
 
 func (n *Node) peer(id uuid.UUID) *peer {

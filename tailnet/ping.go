@@ -69,6 +69,7 @@ func (n *Node) AwaitReachable(ctx context.Context, addr netip.Addr) error {
 	reached := make(chan struct{}, 1)
 	begun := time.Now()
 	for wait := firstWait; ; wait = min(2*wait, maxWait) {
+		known := n.peerNews()
 		pings.Go(func() {
 			if _, err := n.stack.PingTSMP(ctx, addr); err == nil {
 				notify(reached)
@@ -88,6 +89,9 @@ func (n *Node) AwaitReachable(ctx context.Context, addr netip.Addr) error {
 		case <-n.done:
 			next.Stop()
 			return fmt.Errorf("reach %v: %w", addr, net.ErrClosed)
+		case <-known: // perhaps by its record: try again at once
+			next.Stop()
+			wait = firstWait / 2
 		case <-next.C:
 		}
 	}

@@ -95,7 +95,7 @@ func TestSetPeerKeepsWhatBelongsToOthers(t *testing.T) {
 		"another peer's address": goodRecord(id),
 		"our address":            withAddress(goodRecord(other), n.cfg.Addresses[0].String()),
 		"another peer's key":     withKey(goodRecord(other), first.Key),
-		"our key":                withKey(goodRecord(other), encodeKey(n.key.Public())),
+		"our key":                withKey(goodRecord(other), encodeKey(n.public)),
 	} {
 		if err := n.SetPeer(other, rec); !errors.Is(err, ErrRecord) {
 			t.Errorf("SetPeer with %s = %v, want ErrRecord", name, err)

@@ -217,7 +217,7 @@ func (r *relays) ask() {
 	if home := r.node.Home(); home != 0 {
 		r.live.asked = time.Now()
 		// Not sent means that the relay is not known any more: no answer either.
-		_, _ = r.node.magic.SendDERPPacketTo(r.node.key.Public(), home, echoMagic)
+		_, _ = r.node.magic.SendDERPPacketTo(r.node.public, home, echoMagic)
 		r.node.bind.queue.add(1)
 	}
 }
@@ -227,11 +227,11 @@ func (r *relays) ask() {
 func (n *Node) relayReceived(region int, src key.NodePublic, _ []byte) bool {
 	if region == n.Home() {
 		n.relayHeard.Store(true)
-		if src == n.key.Public() {
+		if src == n.public {
 			notify(n.relays.echoes)
 		}
 	}
-	return src == n.key.Public()
+	return src == n.public
 }
 
 // check lets the home relay's liveness decide, and does what it says.

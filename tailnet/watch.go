@@ -31,7 +31,8 @@ func (n *Node) watch(ctx context.Context) {
 	defer tick.Stop()
 	keepalive := time.NewTicker(keepaliveEvery)
 	defer keepalive.Stop()
-	clock := newClock(time.Now())
+	begun := time.Now()
+	clock := clock{wall: begun.Round(0)}
 	for {
 		select {
 		case <-ctx.Done():
@@ -48,7 +49,7 @@ func (n *Node) watch(ctx context.Context) {
 		case <-keepalive.C:
 			n.keepalive()
 		case now := <-tick.C:
-			if clock.jumped(now) {
+			if clock.jumped(now, now.Sub(begun)) {
 				n.log.Info("clock jumped, rebinding")
 				n.Rebind()
 			}
@@ -81,14 +82,14 @@ func (n *Node) keepalive() {
 
 // clock compares the wall clock with the monotonic one, which stands still
 // while the machine sleeps.
-type clock struct{ last time.Time }
-
-func newClock(now time.Time) *clock { return &clock{now} }
+type clock struct {
+	wall time.Time     // at the last call
+	mono time.Duration // since any moment
+}
 
 // jumped reports whether the clocks have run apart since the last call.
-func (c *clock) jumped(now time.Time) bool {
-	wall := now.Round(0).Sub(c.last.Round(0))
-	apart := wall - now.Sub(c.last)
-	c.last = now
+func (c *clock) jumped(wall time.Time, mono time.Duration) bool {
+	apart := wall.Round(0).Sub(c.wall) - (mono - c.mono)
+	c.wall, c.mono = wall.Round(0), mono
 	return apart > jump || apart < -jump
 }
