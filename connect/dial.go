@@ -1,0 +1,133 @@
+package connect
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/berthdev/berth/tailnet"
+)
+
+// sshPort is where agents serve SSH to their clients.
+const sshPort = 1
+
+const (
+	// dialAgainAfter is how long a connection may take over a path that works
+	// before another is begun beside it: TCP itself waits a second for a lost
+	// first packet.
+	dialAgainAfter = 300 * time.Millisecond
+
+	// maxDials bounds the connections that are begun for one.
+	maxDials = 3
+)
+
+// SSH connects to the agent's SSH server.
+func (c *Conn) SSH(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, sshPort) }
+
+// DialTCP connects to a port of the agent. It waits for the agent to be there
+// until ctx ends. The connection outlives ctx.
+func (c *Conn) DialTCP(ctx context.Context, port uint16) (net.Conn, error) {
+	if err := c.awaitAgent(ctx); err != nil {
+		return nil, err
+	}
+	d := &dials{results: make(chan result[net.Conn], maxDials), reached: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	defer d.finish()
+	defer cancel()
+	d.tasks.Go(func() {
+		defer close(d.reached)
+		// Its pings also repeat a WireGuard handshake that was lost. An error
+		// is that of ctx, which the dials report.
+		_ = c.node.AwaitReachable(ctx, c.addr)
+	})
+	return d.race(func() (net.Conn, error) {
+		return c.node.DialTCP(ctx, netip.AddrPortFrom(c.addr, port))
+	})
+}
+
+// dials are several tries for one connection.
+type dials struct {
+	tasks   sync.WaitGroup
+	results chan result[net.Conn]
+	reached chan struct{} // closed when the path works, or never will
+}
+
+// race begins a dial, and others beside it when it is slow over a path that
+// works, and returns the first connection.
+func (d *dials) race(dial func() (net.Conn, error)) (net.Conn, error) {
+	begin := func() {
+		d.tasks.Go(func() {
+			conn, err := dial()
+			d.results <- result[net.Conn]{conn, err}
+		})
+	}
+	begin()
+	reached, begun, ended := d.reached, 1, 0
+	var again <-chan time.Time
+	for {
+		select {
+		case <-reached:
+			reached = nil
+			again = time.After(dialAgainAfter)
+		case <-again:
+			if again = nil; begun < maxDials {
+				begun++
+				begin()
+				again = time.After(dialAgainAfter << begun)
+			}
+		case r := <-d.results:
+			if ended++; r.err == nil || ended == begun {
+				return r.value, r.err
+			}
+		}
+	}
+}
+
+// finish waits for the dials that lost, whose context has ended, and closes
+// what came of them.
+func (d *dials) finish() {
+	d.tasks.Wait()
+	close(d.results)
+	for r := range d.results {
+		if r.value != nil {
+			r.value.Close()
+		}
+	}
+}
+
+// awaitAgent waits until the agent's record is known.
+func (c *Conn) awaitAgent(ctx context.Context) error {
+	select {
+	case <-c.programmed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the agent: %w", ctx.Err())
+	}
+}
+
+// Known returns a channel that is closed when the agent has come to the
+// tailnet.
+func (c *Conn) Known() <-chan struct{} { return c.programmed }
+
+// Ping measures the present path to the agent until ctx ends, and makes the
+// node look for a better one. It waits for the agent to be there.
+func (c *Conn) Ping(ctx context.Context) (tailnet.PingResult, error) {
+	if err := c.awaitAgent(ctx); err != nil {
+		return tailnet.PingResult{}, err
+	}
+	return c.node.Ping(ctx, c.addr)
+}
+
+// Path tells how packets to the agent went last.
+func (c *Conn) Path() tailnet.Path { return c.node.Path(c.addr) }
+
+// RegionName is the name of a relay region.
+func (c *Conn) RegionName(region int) string {
+	if r := c.relays.Regions[region]; r != nil {
+		return r.RegionName
+	}
+	return fmt.Sprint(region)
+}
