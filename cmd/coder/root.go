@@ -31,7 +31,9 @@ func rootCommand(g *globals) *cobra.Command {
 		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g),
 		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), deleteCommand(g),
 		externalCommand(g), templatesCommand(g),
+		sshCommand(g), pingCommand(g),
 		versionCommand(),
+		serverCommand(), agentCommand(),
 	)
 	return root
 }

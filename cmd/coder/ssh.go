@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/berthdev/berth/connect"
+	"github.com/berthdev/berth/server/api"
+)
+
+// sshOptions are the flags of ssh, and what it was asked to run.
+type sshOptions struct {
+	stdio                    bool
+	tty                      bool
+	hostPrefix, hostSuffix   string
+	wait                     string
+	noWait, disableAutostart bool
+	env                      []string
+	usageApp                 string
+	logDir                   string
+	networkInfoDir           string
+	networkInfoInterval      time.Duration
+
+	// Accepted because editors and SSH configurations pass them.
+	pollInterval   time.Duration
+	forceNewTunnel bool
+
+	target  target
+	command string // empty for a shell
+}
+
+func sshCommand(g *globals) *cobra.Command {
+	o := &sshOptions{}
+	cmd := &cobra.Command{
+		Use:   "ssh WORKSPACE [COMMAND...]",
+		Short: "Open a shell in a workspace, or run a command there",
+		Long: "Open a shell in a workspace, or run a command there.\n\n" +
+			"The exit status is that of the command; 255 when the connection was lost.\n" +
+			"An open shell outlives sleep and changes of the network. At the start of a line, ~. ends it.\n\n" +
+			"OpenSSH uses workspaces through this command: ssh -o ProxyCommand='coder ssh --stdio %h' WORKSPACE",
+		Example:           "  coder ssh blue-fox\n  coder ssh blue-fox.agent -- make test",
+		Args:              o.parse,
+		ValidArgsFunction: completeWorkspaces(g),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if help, _ := cmd.Flags().GetBool("help"); help {
+				return pflag.ErrHelp
+			}
+			return o.run(cmd.Context(), g)
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+func (o *sshOptions) register(fs *pflag.FlagSet) {
+	fs.SetInterspersed(false) // the flags after the command are the command's
+	fs.BoolVar(&o.stdio, "stdio", false, "carry the bytes of an SSH connection over stdin and stdout, for OpenSSH's ProxyCommand")
+	fs.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
+	fs.StringArrayVarP(&o.env, "env", "e", nil, "set the environment variable `KEY=VALUE` in the workspace; may be repeated")
+	fs.StringVar(&o.wait, "wait", "auto", "wait for the start scripts: yes, no, or auto as the template says")
+	env(fs, "wait", "CODER_SSH_WAIT")
+	fs.BoolVar(&o.noWait, "no-wait", false, "the same as --wait no")
+	env(fs, "no-wait", "CODER_SSH_NO_WAIT")
+	fs.BoolVar(&o.disableAutostart, "disable-autostart", false, "do not start a workspace that is stopped")
+	env(fs, "disable-autostart", "CODER_SSH_DISABLE_AUTOSTART")
+	fs.StringVar(&o.hostPrefix, "ssh-host-prefix", "", "cut this `prefix` off the name")
+	env(fs, "ssh-host-prefix", "CODER_SSH_SSH_HOST_PREFIX")
+	fs.StringVar(&o.hostSuffix, "hostname-suffix", "", "cut a dot and this `suffix` off the name")
+	env(fs, "hostname-suffix", "CODER_SSH_HOSTNAME_SUFFIX")
+	fs.StringVar(&o.usageApp, "usage-app", "ssh", "what the use is counted as; disable for not at all")
+	env(fs, "usage-app", "CODER_SSH_USAGE_APP")
+	fs.StringVarP(&o.logDir, "log-dir", "l", "", "write a log file to this `directory`")
+	env(fs, "log-dir", "CODER_SSH_LOG_DIR")
+	fs.StringVar(&o.networkInfoDir, "network-info-dir", "", "write what is known of the path to a file in this `directory`")
+	fs.DurationVar(&o.networkInfoInterval, "network-info-interval", 5*time.Second, "how often that file is written")
+
+	fs.DurationVar(&o.pollInterval, "workspace-poll-interval", time.Minute, "accepted for compatibility")
+	fs.BoolVar(&o.forceNewTunnel, "force-new-tunnel", false, "accepted for compatibility: every tunnel is new")
+	for _, name := range []string{"workspace-poll-interval", "force-new-tunnel"} {
+		fs.Lookup(name).Hidden = true
+	}
+}
+
+// parse reads the name, the flags that follow it and the command. It is called
+// with what the first parse of flags left.
+func (o *sshOptions) parse(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return withHint(errors.New("no workspace given"), cmd.CommandPath()+" --help")
+	}
+	name := args[0]
+	if err := cmd.Flags().Parse(args[1:]); err != nil {
+		return cmd.FlagErrorFunc()(cmd, err)
+	}
+	o.command = strings.Join(cmd.Flags().Args(), " ") // as OpenSSH does
+	for _, entry := range o.env {
+		if key, _, ok := strings.Cut(entry, "="); !ok || key == "" {
+			return fmt.Errorf("--env %q: want KEY=VALUE", entry)
+		}
+	}
+	if o.wait != "yes" && o.wait != "no" && o.wait != "auto" {
+		return fmt.Errorf("--wait %q: want yes, no or auto", o.wait)
+	}
+	var err error
+	o.target, err = parseHost(name, o.hostPrefix, o.hostSuffix)
+	return err
+}
+
+func (o *sshOptions) run(ctx context.Context, g *globals) error {
+	c, err := g.client(ctx)
+	if err != nil {
+		return err
+	}
+	log, closeLog, err := o.logger(g)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	// What needs no answer about the workspace is begun before it is asked for.
+	conn := connect.Open(connect.Config{Client: c, BlockDirect: g.disableDirect, Logger: log})
+	defer conn.Close()
+	p := showProgress("Connecting to " + o.target.String())
+	defer p.end()
+	ws, agent, err := o.ready(ctx, c, p)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer cancel()
+	beside.Go(func() { o.reportUsage(ctx, c, ws, agent, log) })
+	stream, err := dialSSH(ctx, conn, agent, p)
+	if err != nil {
+		return err
+	}
+	counted := &countingConn{Conn: stream}
+	defer counted.Close()
+	if o.networkInfoDir != "" {
+		beside.Go(func() { writeNetworkInfo(ctx, o.networkInfoDir, o.networkInfoInterval, conn, counted, log) })
+	}
+	if o.stdio {
+		p.end()
+		return proxy(ctx, counted)
+	}
+	return o.session(ctx, counted, agent, conn, p)
+}
+
+// dialSSH connects to the agent's SSH server, and says what it waits for.
+func dialSSH(ctx context.Context, conn *connect.Conn, agent api.Agent, p *progress) (net.Conn, error) {
+	if err := conn.Reach(ctx, agent.ID); err != nil {
+		return nil, err
+	}
+	p.now(fmt.Sprintf("Waiting for the agent %s to answer", agent.Name))
+	hurry := tellLate(ctx, conn, agent)
+	defer hurry()
+	return conn.SSH(ctx)
+}
+
+// lateAfter is how long an agent may stay away before a line says so, where no
+// terminal shows the progress.
+const lateAfter = 5 * time.Second
+
+// tellLate says on stderr, once, that the agent is not there. Call done when it
+// is.
+func tellLate(ctx context.Context, conn *connect.Conn, agent api.Agent) (done func()) {
+	after := lateAfter
+	if limit := time.Duration(agent.ConnectionTimeoutSeconds) * time.Second; agent.Status == api.AgentConnecting && limit > 0 {
+		after = limit
+	}
+	stop := make(chan struct{})
+	var told sync.WaitGroup
+	told.Go(func() {
+		timer := time.NewTimer(after)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			text := fmt.Sprintf("The agent %s does not answer (%s). Waiting for it.", agent.Name, agent.Status)
+			if agent.TroubleshootingURL != "" {
+				text += " See " + agent.TroubleshootingURL
+			}
+			fmt.Fprintf(os.Stderr, "\r%s\n", printable(text))
+		case <-conn.Known():
+		case <-ctx.Done():
+		case <-stop:
+		}
+	})
+	return func() {
+		close(stop)
+		told.Wait()
+	}
+}
+
+// logger logs to a file of its own with --log-dir, which --verbose then does
+// not send to stderr.
+func (o *sshOptions) logger(g *globals) (*slog.Logger, func(), error) {
+	if o.logDir == "" {
+		return g.logger(), func() {}, nil
+	}
+	f, err := newLogFile(o.logDir, time.Now(), o.stdio)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the log file: %w", err)
+	}
+	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug})), func() { f.Close() }, nil
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/berthdev/berth/server/api"
+)
+
+// ready returns the workspace and its agent once the workspace runs and its
+// start scripts are where --wait wants them.
+func (o *sshOptions) ready(ctx context.Context, c *api.Client, p *progress) (api.Workspace, api.Agent, error) {
+	ws, err := o.target.find(ctx, c)
+	if err != nil {
+		return ws, api.Agent{}, err
+	}
+	if ws.LatestBuild.Status != api.BuildRunning {
+		p.now("Waiting for workspace " + ws.Name + " to start")
+		if ws, err = o.running(ctx, c, ws); err != nil {
+			return ws, api.Agent{}, err
+		}
+	}
+	agent, err := o.target.pick(ws)
+	if err != nil {
+		return ws, agent, err
+	}
+	if o.mustWait(agent) {
+		p.now("Waiting for the start scripts of " + ws.Name)
+		agent, err = awaitScripts(ctx, c, agent)
+	}
+	return ws, agent, err
+}
+
+// running sees to it that a workspace runs: it waits for a build that makes it
+// so, or begins one.
+func (o *sshOptions) running(ctx context.Context, c *api.Client, ws api.Workspace) (api.Workspace, error) {
+	b := ws.LatestBuild
+	starting := b.Transition == api.TransitionStart && !ended(b.Job.Status)
+	switch {
+	case starting:
+	case b.Transition == api.TransitionDelete:
+		return ws, withHint(fmt.Errorf("workspace %q is %s", ws.Name, b.Status), "coder list")
+	case o.disableAutostart:
+		return ws, withHint(fmt.Errorf("workspace %q is %s", ws.Name, b.Status), "coder start "+o.target.workspaceName())
+	default:
+		if !ended(b.Job.Status) { // it stops; then it can be started
+			if err := await(ctx, c, b); err != nil {
+				return ws, err
+			}
+		}
+		fmt.Fprintf(os.Stderr, "Workspace %q is stopped. Starting it.\n", ws.Name)
+		var err error
+		if b, err = o.autostart(ctx, c, ws); err != nil {
+			return ws, err
+		}
+	}
+	if err := await(ctx, c, b); err != nil {
+		return ws, err
+	}
+	return o.target.find(ctx, c)
+}
+
+// autostart begins a start build. When somebody else did, it is theirs; when
+// the version may not be used any more, it is the active one.
+func (o *sshOptions) autostart(ctx context.Context, c *api.Client, ws api.Workspace) (api.Build, error) {
+	req := api.CreateBuildRequest{Transition: api.TransitionStart, Reason: "ssh_connection"}
+	b, err := c.CreateBuild(ctx, ws.ID, req)
+	switch api.StatusCode(err) {
+	case http.StatusConflict:
+		now, err := c.Workspace(ctx, ws.ID)
+		return now.LatestBuild, err
+	case http.StatusForbidden:
+		req.TemplateVersionID = &ws.TemplateActiveVersionID
+		return c.CreateBuild(ctx, ws.ID, req)
+	}
+	return b, err
+}
+
+// workspaceName names the workspace of a target without its agent.
+func (t target) workspaceName() string {
+	t.agent = ""
+	return t.String()
+}
+
+// mustWait reports whether the start scripts are to be waited for.
+func (o *sshOptions) mustWait(a api.Agent) bool {
+	if o.noWait || o.wait == "no" || !scriptsRun(a.LifecycleState) {
+		return false
+	}
+	return o.wait == "yes" || a.StartupScriptBehavior == "blocking"
+}
+
+// scriptsRun reports whether start scripts may still run in that state. One
+// that was never reported counts: the agent is about to start.
+func scriptsRun(s api.AgentLifecycle) bool {
+	return s == api.LifecycleCreated || s == api.LifecycleStarting
+}
+
+// awaitScripts waits until the start scripts have ended, whether well or not.
+func awaitScripts(ctx context.Context, c *api.Client, a api.Agent) (api.Agent, error) {
+	for pause := firstPoll; scriptsRun(a.LifecycleState); pause = min(2*pause, lastPoll) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return a, ctx.Err()
+		}
+		var err error
+		if a, err = c.Agent(ctx, a.ID); err != nil {
+			return a, err
+		}
+	}
+	if a.LifecycleState == api.LifecycleStartError || a.LifecycleState == api.LifecycleStartTimeout {
+		fmt.Fprintf(os.Stderr, "The start scripts of agent %s did not end well (%s).\n", printable(a.Name), a.LifecycleState)
+	}
+	return a, nil
+}
+
+// usageEvery is how often an open session counts as use.
+const usageEvery = time.Minute
+
+// reportUsage counts the session as use of the workspace, at once and each
+// minute, until ctx ends. Nothing waits for it.
+func (o *sshOptions) reportUsage(ctx context.Context, c *api.Client, ws api.Workspace, a api.Agent, log *slog.Logger) {
+	if o.usageApp == "disable" {
+		return
+	}
+	tick := time.NewTicker(usageEvery)
+	defer tick.Stop()
+	for {
+		if err := c.ReportUsage(ctx, ws.ID, usage(a.ID, o.usageApp)); err != nil && ctx.Err() == nil {
+			log.Debug("cannot report usage", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func usage(agent uuid.UUID, app string) api.UsageRequest {
+	return api.UsageRequest{AgentID: &agent, AppName: app}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/term"
+
+	"github.com/berthdev/berth/connect"
+	"github.com/berthdev/berth/connect/sshclient"
+	"github.com/berthdev/berth/server/api"
+)
+
+// exitLost is the exit status of OpenSSH, and ours, when the connection was
+// lost.
+const exitLost = 255
+
+// session runs the shell or command and returns its exit status as error.
+func (o *sshOptions) session(ctx context.Context, stream net.Conn, agent api.Agent, conn *connect.Conn, p *progress) error {
+	req := sshclient.Request{User: "coder", Command: o.command, Env: o.env, HostKeyAlgo: hostKeyAlgo(agent)}
+	stdin := int(os.Stdin.Fd())
+	if term.IsTerminal(stdin) && (o.command == "" || o.tty) {
+		req.Terminal = ourTerminal()
+	} else if o.tty {
+		req.Terminal = &sshclient.Terminal{Term: os.Getenv("TERM"), Columns: 80, Rows: 24}
+	}
+	s, err := sshclient.Open(ctx, stream, req)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p.end()
+	if !term.IsTerminal(stdin) || req.Terminal == nil {
+		return relay(ctx, s, os.Stdin)
+	}
+	restore, err := makeRaw(stdin)
+	if err != nil {
+		return fmt.Errorf("prepare the terminal: %w", err)
+	}
+	defer restore()
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer cancel()
+	keys := &keyboard{in: os.Stdin, quit: cancel}
+	beside.Go(func() { followSize(ctx, s) })
+	beside.Go(func() { watchStall(ctx, conn, stream.(*countingConn)) })
+	err = relay(ctx, s, keys)
+	restore()
+	if keys.ended() {
+		fmt.Fprintln(os.Stderr, "\nConnection closed.")
+		return exitStatus(exitLost)
+	}
+	return err
+}
+
+// hostKeyAlgo is what the agent's SSH server prefers: ours ed25519, those of
+// other makes RSA.
+func hostKeyAlgo(a api.Agent) string {
+	if strings.Contains(a.Version, "berth") {
+		return ssh.KeyAlgoED25519
+	}
+	return ssh.KeyAlgoRSASHA256
+}
+
+// relay connects stdin, stdout and stderr to a session until it ends.
+func relay(ctx context.Context, s *sshclient.Session, stdin io.Reader) error {
+	go func() { // left behind in its read of the terminal
+		copyAll(s, stdin)
+		s.CloseWrite()
+	}()
+	var outputs sync.WaitGroup
+	outputs.Go(func() { show(os.Stdout, s.Stdout, s) })
+	outputs.Go(func() { show(os.Stderr, s.Stderr, nil) })
+	select {
+	case <-s.Ended():
+		outputs.Wait()
+		return status(s.Wait())
+	case <-ctx.Done():
+		tellSignal(ctx, s)
+		return ctx.Err()
+	}
+}
+
+// show prints one output. When nobody reads ours any more, the command behind
+// source hears of it, and the rest goes nowhere.
+func show(to io.Writer, from io.WriterTo, source *sshclient.Session) {
+	_, err := from.WriteTo(to)
+	if err == nil || errors.Is(err, sshclient.ErrLost) {
+		return
+	}
+	if source != nil {
+		source.StopReading()
+	}
+	from.WriteTo(io.Discard)
+}
+
+// status turns the end of a session into the error that ends the process so.
+func status(exit sshclient.Exit, err error) error {
+	switch {
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "error: %v\nhint: is the workspace still running? coder list tells\n", err)
+		return exitStatus(exitLost)
+	case exit.Signal != "":
+		return exitStatus(128 + signalNumber(exit.Signal))
+	case !exit.Known:
+		return exitStatus(exitLost)
+	case exit.Status == 0:
+		return nil
+	}
+	return exitStatus(exit.Status)
+}
+
+// signalNumbers are those of the names that SSH knows, RFC 4254 §6.10; they
+// are the same on all systems of agents.
+var signalNumbers = map[string]int{
+	"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "USR1": 10,
+	"SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15,
+}
+
+func signalNumber(name string) int {
+	if n, ok := signalNumbers[name]; ok {
+		return n
+	}
+	return exitLost - 128
+}
+
+// tellSignal passes the signal that ends us on to the command.
+func tellSignal(ctx context.Context, s *sshclient.Session) {
+	var by signaled
+	if !errors.As(context.Cause(ctx), &by) {
+		return
+	}
+	for _, name := range []string{"HUP", "INT", "TERM"} {
+		if syscall.Signal(signalNumbers[name]) == by.Signal {
+			s.Signal(name)
+		}
+	}
+}
