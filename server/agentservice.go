@@ -7,7 +7,6 @@ import (
 	"net"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/mod/semver"
@@ -87,8 +86,8 @@ func startupRow(up *proto.Startup) (store.AgentStartup, error) {
 	switch {
 	case !semver.IsValid(row.Version) || len(row.Version) > 128:
 		return row, fmt.Errorf("version %.40q is not like v1.2.3", row.Version)
-	case len(row.ExpandedDirectory) > maxDirectory || !utf8.ValidString(row.ExpandedDirectory):
-		return row, fmt.Errorf("directory is not text of at most %d bytes", maxDirectory)
+	case len(row.ExpandedDirectory) > maxDirectory:
+		return row, fmt.Errorf("directory is longer than %d bytes", maxDirectory)
 	case len(up.GetSubsystems()) > len(proto.Startup_Subsystem_name):
 		return row, errors.New("too many subsystems")
 	}
@@ -179,7 +178,7 @@ func (a *agentService) BatchCreateLogs(_ context.Context, req *proto.BatchCreate
 	}
 	lines := make([]api.AgentLog, 0, len(req.GetLogs()))
 	for _, l := range req.GetLogs() {
-		lines = append(lines, api.AgentLog{Output: strings.ToValidUTF8(l.GetOutput(), "\uFFFD"), Level: logLevel(l.GetLevel()), SourceID: source})
+		lines = append(lines, api.AgentLog{Output: l.GetOutput(), Level: logLevel(l.GetLevel()), SourceID: source})
 	}
 	overflowed := a.s.agentLogs.append(a.agent.Agent.ID, lines, time.Now().UTC())
 	a.s.events.changed(a.agent.Agent.ID)

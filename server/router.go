@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 )
 
 // routes is everything that the server answers. relay serves the paths of the
@@ -14,9 +13,7 @@ func (s *Server) routes(relay http.Handler) http.Handler {
 	r.Use(s.everyRequest, s.limitBody)
 	r.NotFound(s.h(routeNotFound))
 	r.MethodNotAllowed(s.h(methodNotAllowed))
-	r.Group(s.pageRoutes)
-	r.Get("/healthz", healthz)
-	r.Get("/latency-check", latencyCheck)
+	s.pageRoutes(r)
 	r.Handle("/derp", relay)
 	r.Handle("/derp/*", relay)
 	r.Route("/api/v2", func(r chi.Router) {
@@ -36,14 +33,16 @@ func (s *Server) routes(relay http.Handler) http.Handler {
 }
 
 func (s *Server) pageRoutes(r chi.Router) {
-	r.Use(middleware.GetHead)
-	r.Get("/", s.h(s.getHome))
-	r.Get("/login", s.h(s.getLogin))
+	for path, get := range map[string]http.HandlerFunc{
+		"/": s.h(s.getHome), "/login": s.h(s.getLogin), "/assets/berth.css": getStylesheet,
+		"/bin/": s.h(s.listBinaries), "/bin/*": s.h(s.getBinary),
+		"/healthz": healthz, "/latency-check": latencyCheck,
+	} {
+		r.Get(path, get)
+		r.Head(path, get)
+	}
+	r.Get("/cli-auth", s.h(s.getCLIAuth)) // makes a token: not for HEAD
 	r.Post("/login", s.h(s.postLogin))
-	r.Get("/cli-auth", s.h(s.getCLIAuth))
-	r.Get("/assets/berth.css", getStylesheet)
-	r.Get("/bin/", s.h(s.listBinaries))
-	r.Get("/bin/*", s.h(s.getBinary))
 }
 
 // openRoutes need no session. Agents bring their own token.

@@ -122,6 +122,7 @@ func (s *Server) agentJSON(a store.Agent) api.Agent {
 		DisplayApps: []string{"vscode", "vscode_insiders", "web_terminal", "port_forwarding_helper", "ssh_helper"},
 		LogSources:  []api.LogSource{}, Scripts: []api.Script{}, StartupScriptBehavior: "non-blocking",
 	}
+	out.LogsLength, out.LogsOverflowed = s.agentLogs.state(a.ID)
 	out.Health = agentHealth(out)
 	return out
 }
