@@ -56,6 +56,8 @@ type Config struct {
 
 	// Logger may be nil.
 	Logger *slog.Logger
+
+	keyWait time.Duration // how long the relay waits for a key; 0: as the coordinator does
 }
 
 const (

@@ -19,7 +19,12 @@ import (
 // node is a record as a peer with these addresses publishes it.
 func node(t testing.TB, addresses ...string) *proto.Node {
 	t.Helper()
-	public, err := key.NewNode().Public().MarshalBinary()
+	return keyNode(t, key.NewNode().Public(), addresses...)
+}
+
+func keyNode(t testing.TB, k key.NodePublic, addresses ...string) *proto.Node {
+	t.Helper()
+	public, err := k.MarshalBinary()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"testing"
 
-	"tailscale.com/types/key"
-
 	"github.com/berthdev/berth/server/api"
 	"github.com/berthdev/berth/server/store"
 	"github.com/berthdev/berth/server/store/storetest"
@@ -213,14 +211,4 @@ func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 
 func newRequest(t testing.TB, method, path string) *http.Request {
 	return httptest.NewRequestWithContext(t.Context(), method, path, nil)
-}
-
-// admit asks as the relay does whether a key may connect.
-func (d *deployment) admit(ctx context.Context, raw []byte) error {
-	d.t.Helper()
-	var k key.NodePublic
-	if err := k.UnmarshalBinary(raw); err != nil {
-		d.t.Fatal(err)
-	}
-	return d.coordinator.KnownKey(ctx, k)
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -225,25 +223,6 @@ func TestRule6LimitsOnSockets(t *testing.T) {
 	_, err = a.BatchCreateLogs(t.Context(), &agentproto.BatchCreateLogsRequest{Logs: []*agentproto.Log{{Output: strings.Repeat("x", 5<<20)}}})
 	if err == nil {
 		t.Error("a call of 5 MiB was answered")
-	}
-}
-
-// Rule 7: the relay takes nobody whom the coordinator does not know.
-func TestRule7RelayAdmitsKnownKeysOnly(t *testing.T) {
-	d := start(t, Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	unknown := node(t, clientAddress)
-	if err := d.admit(ctx, unknown.Key); err == nil {
-		t.Error("an unknown key was admitted")
-	}
-	c := d.owner()
-	ws := d.workspace(c, "blue")
-	known := agentNode(t, ws.LatestBuild.Resources[0].Agents[0].ID)
-	stream := coordinateStream(t, d.connect(d.agentToken(c, ws)).Conn)
-	send(t, stream, update(known))
-	if err := d.admit(t.Context(), known.Key); err != nil {
-		t.Errorf("a key that was announced: %v", err)
 	}
 }
 

@@ -120,7 +120,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.auth = auth.New(s.store, auth.Config{Logger: s.log})
 	s.binaries = newBinaries(s.cfg.BinDir, s.cacheDir())
-	s.coordinator = coordinator.New(coordinator.Config{Logger: s.log})
+	s.coordinator = coordinator.New(coordinator.Config{Logger: s.log, KeyWait: s.cfg.keyWait})
 	if s.resume, err = s.resumeTokens(ctx); err != nil {
 		return err
 	}
