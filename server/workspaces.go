@@ -79,7 +79,8 @@ func (s *Server) newWorkspace(r *http.Request, owner store.User, req api.CreateW
 
 // templateFor is the template that a request names by itself or by a version.
 func (s *Server) templateFor(r *http.Request, template *uuid.UUID, version uuid.UUID) (store.Template, error) {
-	field, id := "template_id", uuid.Nil
+	var id uuid.UUID
+	field := "template_id"
 	if template != nil {
 		id = *template
 	} else {

@@ -211,11 +211,12 @@ func TestHostKeyDependsOnItsParts(t *testing.T) {
 		}
 		return ssh.FingerprintSHA256(key.PublicKey())
 	}
-	if fingerprint("a", "b") != fingerprint("a", "b") {
-		t.Error("HostKey(a, b) differs from itself")
+	key := fingerprint("a", "b")
+	if again := fingerprint("a", "b"); again != key {
+		t.Errorf("HostKey(a, b) = %s, then %s", key, again)
 	}
 	for _, other := range [][]string{{"ab"}, {"a", "c"}, {"a", "b", ""}} {
-		if fingerprint("a", "b") == fingerprint(other...) {
+		if fingerprint(other...) == key {
 			t.Errorf("HostKey(a, b) = HostKey(%q), want another", other)
 		}
 	}
