@@ -9,18 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/berthdev/berth/server/api"
-	"github.com/berthdev/berth/server/auth"
 	"github.com/berthdev/berth/server/store"
 )
-
-func mustHash(t testing.TB, password string) store.Secret {
-	t.Helper()
-	hash, err := auth.HashPassword(password)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hash
-}
 
 func TestFirstUserAndLogin(t *testing.T) {
 	each(t, func(t *testing.T, d *deployment) {
@@ -35,7 +25,19 @@ func TestFirstUserAndLogin(t *testing.T) {
 		if has, err := c.HasFirstUser(t.Context()); has || err != nil {
 			t.Errorf("HasFirstUser of a new server = %v, %v", has, err)
 		}
-		owner := d.owner()
+		if _, err := c.CreateFirstUser(t.Context(), api.CreateFirstUserRequest{Email: email, Username: "ada", Password: "guess"}); api.StatusCode(err) != http.StatusBadRequest {
+			t.Errorf("CreateFirstUser with a weak password = %v, want 400", err)
+		}
+		first, err := c.CreateFirstUser(t.Context(), api.CreateFirstUserRequest{Email: email, Username: "ada", Password: password})
+		if err != nil || first.OrganizationID != d.org.ID {
+			t.Fatalf("CreateFirstUser = %+v, %v", first, err)
+		}
+		login, err := c.Login(t.Context(), api.LoginRequest{Email: email, Password: password})
+		if err != nil {
+			t.Fatal(err)
+		}
+		owner := d.client()
+		owner.Token = login.SessionToken
 		if has, err := c.HasFirstUser(t.Context()); !has || err != nil {
 			t.Errorf("HasFirstUser afterwards = %v, %v", has, err)
 		}

@@ -153,9 +153,9 @@ func TestLoginTellsNothing(t *testing.T) {
 
 func TestRateLimits(t *testing.T) {
 	d := start(t, Config{})
-	c := d.owner() // one login and one first user
+	c := d.owner()
 	last := answer{}
-	for range loginsPerMinute - 1 {
+	for range loginsPerMinute + 1 {
 		last = d.call("POST", "/api/v2/users/validate-password", "", `{"password":"x"}`)
 	}
 	if last.StatusCode != http.StatusTooManyRequests || last.Header.Get("Retry-After") == "" || last.problem(t).Message == "" {
@@ -202,12 +202,8 @@ func TestGarbageOnTheSockets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := conn.Write([]byte(raw)); err != nil {
-				t.Fatal(err)
-			}
-			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-				t.Fatal(err)
-			}
+			_, _ = conn.Write([]byte(raw))
+			_ = conn.(*net.TCPConn).CloseWrite() // the server may have closed it already
 			if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 				t.Fatal(err)
 			}

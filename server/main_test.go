@@ -13,8 +13,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/berthdev/berth/server/api"
+	"github.com/berthdev/berth/server/auth"
 	"github.com/berthdev/berth/server/store"
 	"github.com/berthdev/berth/server/store/storetest"
 )
@@ -109,34 +111,37 @@ const (
 // client calls without a token.
 func (d *deployment) client() *api.Client { return &api.Client{URL: d.URL(), HTTP: d.http} }
 
+// hashed is the hash of password, made once: it costs what a login costs.
+var hashed = sync.OnceValues(func() (store.Secret, error) { return auth.HashPassword(password) })
+
 // owner sets the server up and returns a client of its owner.
 func (d *deployment) owner() *api.Client {
 	d.t.Helper()
-	c := d.client()
-	if _, err := c.CreateFirstUser(d.t.Context(), api.CreateFirstUserRequest{Email: email, Username: "ada", Password: password}); err != nil {
-		d.t.Fatalf("CreateFirstUser: %v", err)
-	}
-	login, err := c.Login(d.t.Context(), api.LoginRequest{Email: email, Password: password})
-	if err != nil {
-		d.t.Fatalf("Login: %v", err)
-	}
-	c.Token = login.SessionToken
-	return c
+	return d.signIn(d.store.CreateFirstUser, "ada", email)
 }
 
 // member adds a user without roles and returns a client of it.
 func (d *deployment) member(name string) *api.Client {
 	d.t.Helper()
-	hash := mustHash(d.t, password)
-	if _, err := d.store.CreateUser(d.t.Context(), store.NewUser{Username: name, Email: name + "@example.com", HashedPassword: hash}); err != nil {
+	return d.signIn(d.store.CreateUser, name, name+"@example.com")
+}
+
+func (d *deployment) signIn(create func(context.Context, store.NewUser) (store.User, error), name, email string) *api.Client {
+	d.t.Helper()
+	hash, err := hashed()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	u, err := create(d.t.Context(), store.NewUser{Username: name, Email: email, HashedPassword: hash})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	token, err := d.newKey(d.t.Context(), store.NewAPIKey{UserID: u.ID, LoginType: store.LoginPassword, Lifetime: time.Hour})
+	if err != nil {
 		d.t.Fatal(err)
 	}
 	c := d.client()
-	login, err := c.Login(d.t.Context(), api.LoginRequest{Email: name + "@example.com", Password: password})
-	if err != nil {
-		d.t.Fatalf("Login of %s: %v", name, err)
-	}
-	c.Token = login.SessionToken
+	c.Token = token.Reveal()
 	return c
 }
 

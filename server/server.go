@@ -214,12 +214,15 @@ func (s *Server) Run(ctx context.Context) error {
 		serve("relay", func() error { return s.relay.ServeTLS(s.listening.relay) })
 		serve("STUN", func() error { return s.relay.ServeSTUN(s.listening.stun) })
 	}
-	s.log.Info("server started", "url", s.access.String(), "address", s.Addr().String(), "relay", s.cfg.RelayAddress)
+	s.log.Info("server started", "url", s.access.String(), "address", s.Addr().String(), "relay", s.listening.relayTCP)
 	<-ctx.Done()
 	err := s.stop(main, split)
 	err = errors.Join(g.Wait(), err)
-	s.log.Info("server stopped", "err", err)
-	return err
+	if err != nil {
+		return err
+	}
+	s.log.Info("server stopped")
+	return nil
 }
 
 // stop ends what Run serves, in this order:

@@ -62,7 +62,7 @@ func (o *serverOptions) table() []serverOption {
 		{"access-url", "", "networking.accessURL", "`URL` by which users and agents reach the server (default: that of the http address)", &o.accessURL},
 		{"data-dir", "", "dataDir", "`directory` of the database and caches (default: $STATE_DIRECTORY, else berth in the user's data directory)", &o.dataDir},
 		{"postgres-url", "CODER_PG_CONNECTION_URL", "", "`URL` of a PostgreSQL database to use in place of SQLite", &o.postgresURL},
-		{"relay-address", "", "networking.derp.relayAddress", "`host:port`, TCP and UDP, of the relay and STUN; none: only on the http address", &o.relayAddress},
+		{"relay-address", "", "networking.derp.relayAddress", "`host:port`, TCP and UDP, of the relay and STUN; empty for a relay on the http address only", &o.relayAddress},
 		{"block-direct-connections", "CODER_BLOCK_DIRECT", "networking.derp.blockDirect", "let peers talk over the relay only", &o.blockDirect},
 		{"bin-dir", "", "binDir", "`directory` of the binaries to download (default: slim, beside this program)", &o.binDir},
 		{"session-duration", "", "networking.http.sessionDuration", "how long a session in a browser lasts without use", &o.session},
