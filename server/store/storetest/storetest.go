@@ -21,7 +21,7 @@ import (
 
 // Main runs the tests of a binary, ends the PostgreSQL server if one was
 // started, and exits. A goroutine that is left over is a failure.
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	stopCluster()
 	if err := goleak.Find(); code == 0 && err != nil {
