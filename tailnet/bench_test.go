@@ -2,6 +2,7 @@ package tailnet
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -103,32 +104,49 @@ func BenchmarkNodeUp(b *testing.B) {
 	}
 }
 
-// BenchmarkFirstByte is from nothing to the first byte of an answer: two nodes,
-// relay, handshake, connection.
+// BenchmarkFirstByte is what a client pays: a node, the relay, the handshake and
+// a connection to a node that runs already.
 func BenchmarkFirstByte(b *testing.B) {
 	r := startRelay(b)
+	ofAgent := make(chan *proto.Node, 16)
+	idAgent := uuid.New()
+	agent := startNode(b, r, idAgent, ofAgent, nil)
+	serve(b, agent, 7, echo)
+	recAgent := <-ofAgent
+	go func() { // later ones say nothing new
+		for range ofAgent {
+		}
+	}()
+	b.Cleanup(func() { agent.Close(); close(ofAgent) })
+	awaitEcho(b, agent)
 	for b.Loop() {
-		p := startPair(b, r, nil)
-		serve(b, p.b, 7, echo)
-		awaitKnown(b, p.a, p.addrB)
-		awaitKnown(b, p.b, p.a.cfg.Addresses[0].Addr())
-		if err := p.a.AwaitReachable(timeout(b, 10*time.Second), p.addrB); err != nil {
+		id, records := uuid.New(), make(chan *proto.Node, 16)
+		client := startNode(b, r, id, records, nil)
+		if err := errors.Join(agent.SetPeer(id, <-records), client.SetPeer(idAgent, recAgent)); err != nil {
 			b.Fatal(err)
 		}
-		c, err := p.a.DialTCP(timeout(b, 10*time.Second), netip.AddrPortFrom(p.addrB, 7))
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := c.Write([]byte("x")); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := c.Read(make([]byte, 1)); err != nil {
-			b.Fatal(err)
-		}
+		firstByte(b, client, AddressFor(idAgent))
 		b.StopTimer()
-		c.Close()
-		p.a.Close()
-		p.b.Close()
+		client.Close()
+		agent.HangUp(id)
 		b.StartTimer()
+	}
+}
+
+func firstByte(b *testing.B, client *Node, agent netip.Addr) {
+	ctx := timeout(b, 10*time.Second)
+	if err := client.AwaitReachable(ctx, agent); err != nil {
+		b.Fatal(err)
+	}
+	c, err := client.DialTCP(ctx, netip.AddrPortFrom(agent, 7))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("x")); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		b.Fatal(err)
 	}
 }

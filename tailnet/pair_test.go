@@ -52,11 +52,26 @@ func testLogger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
+func testLoggerOrDiscard(t testing.TB) *slog.Logger {
+	if l := testLogger(t); l != nil {
+		return l
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
 func startNode(t testing.TB, r *testRelay, id uuid.UUID, records chan<- *proto.Node, change func(cfg *Config)) *Node {
 	t.Helper()
 	cfg := Config{
-		Addresses: AddressesFor(id), DERPMap: r.derpMap(), Logger: testLogger(t),
-		Self: func(n *proto.Node) { records <- n },
+		Addresses: AddressesFor(id), Logger: testLogger(t),
+		Self: func(n *proto.Node) {
+			select {
+			case records <- n:
+			case <-t.Context().Done():
+			}
+		},
+	}
+	if r != nil {
+		cfg.DERPMap = r.derpMap()
 	}
 	if change != nil {
 		change(&cfg)
@@ -146,6 +161,21 @@ func awaitPath(t testing.TB, n *Node, addr netip.Addr, direct bool) {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
 			t.Fatalf("path to %v = %+v, want direct %v", addr, n.Path(addr), direct)
+		}
+	}
+}
+
+// awaitEcho waits until n hears itself through its relay.
+func awaitEcho(t testing.TB, n *Node) {
+	t.Helper()
+	ctx := timeout(t, 10*time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !n.RelayConnected() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("the relay does not answer")
 		}
 	}
 }

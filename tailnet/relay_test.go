@@ -1,6 +1,7 @@
 package tailnet
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"io"
@@ -113,4 +114,8 @@ func (r *testRelay) derpMap() *derpmap.Map {
 			CertName: pinPrefix + pinOf(r.cert), STUNTestIP: "127.0.0.1",
 		}},
 	}}}
+}
+
+func readWriter(c net.Conn) *bufio.ReadWriter {
+	return bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c))
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tailscale.com/types/key"
@@ -27,6 +28,8 @@ type relays struct {
 	live  liveness
 
 	bridges map[relayID]*bridge
+
+	connected atomic.Bool // something came from the home relay since it was dialed
 
 	mu      sync.Mutex // guards below
 	given   *derpmap.Map
@@ -70,6 +73,10 @@ func (n *Node) Home() int {
 	defer n.relays.mu.Unlock()
 	return n.relays.home
 }
+
+// RelayConnected reports whether packets of the node have come back through its
+// home relay, as it is reached now.
+func (n *Node) RelayConnected() bool { return n.relays.connected.Load() }
 
 // take returns the map and whether it is new.
 func (r *relays) take() (m *derpmap.Map, fresh bool) {
@@ -181,6 +188,7 @@ func (r *relays) setHome(region int) {
 	r.mu.Lock()
 	r.home = region
 	r.mu.Unlock()
+	r.connected.Store(false)
 	r.node.magic.ForceSetNearestDERP(region)
 	r.node.self.setHome(region)
 }
@@ -227,6 +235,7 @@ func (r *relays) ask() {
 func (n *Node) relayReceived(region int, src key.NodePublic, _ []byte) bool {
 	if region == n.Home() {
 		n.relayHeard.Store(true)
+		n.relays.connected.Store(true)
 		if src == n.public {
 			notify(n.relays.echoes)
 		}
@@ -253,6 +262,7 @@ func (r *relays) check(ctx context.Context) {
 
 // redial makes new connections to the relays.
 func (r *relays) redial() {
+	r.connected.Store(false)
 	_ = r.node.magic.DebugBreakDERPConns() // its only error is that there are none
 	r.ask()
 }

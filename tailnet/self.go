@@ -21,7 +21,7 @@ type selfRecord struct {
 
 	mu   sync.Mutex // guards below
 	now  *proto.Node
-	sent *proto.Node // last published, without its time
+	sent *proto.Node // last published, without its time and latencies
 }
 
 func newSelfRecord(cfg Config, k key.NodePublic) *selfRecord {
@@ -61,15 +61,18 @@ func (s *selfRecord) run(ctx context.Context) {
 }
 
 // next returns the record to publish, nil if there is none. Without a home
-// relay nobody could use it.
+// relay nobody could use it. A latency alone, which changes with every
+// measurement and only informs, is no reason to tell all peers.
 func (s *selfRecord) next() *proto.Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.now.PreferredDerp == 0 || protobuf.Equal(s.now, s.sent) {
+	rec := protobuf.CloneOf(s.now)
+	rec.DerpLatency = nil
+	if rec.PreferredDerp == 0 || protobuf.Equal(rec, s.sent) {
 		return nil
 	}
-	s.sent = protobuf.CloneOf(s.now)
-	rec := protobuf.CloneOf(s.now)
+	s.sent = rec
+	rec = protobuf.CloneOf(s.now)
 	rec.AsOf = timestamppb.Now()
 	return rec
 }
