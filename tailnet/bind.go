@@ -169,12 +169,14 @@ func (n *Node) sentVia(_ ipproto.Proto, node, dst netip.AddrPort, packets, _ int
 			p.deaf.heard()
 		}
 	case relay:
+		n.lastSent.Store(time.Now().UnixNano())
 		n.bind.queue.add(packets)
 		n.relayUsed.Store(true)
 		if p != nil {
 			p.relaySends.Add(1)
 		}
 	case p != nil:
+		n.lastSent.Store(time.Now().UnixNano())
 		p.udpSends.Add(1)
 		p.endpoint.Store(&dst)
 	}

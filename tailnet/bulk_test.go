@@ -118,7 +118,7 @@ func testBulk(t *testing.T, p *testPair, direct bool) {
 	awaitPath(t, p.b, p.a.cfg.Addresses[0].Addr(), direct)
 	for _, direction := range []byte("ud") {
 		start := time.Now()
-		const size = 256 << 20
+		const size = 64 << 20
 		stall, err := bulk(p.dial(t, 7), direction, size, nil)
 		if err != nil {
 			t.Fatalf("bulk %c = %v, want nil", direction, err)

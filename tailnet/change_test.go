@@ -11,7 +11,7 @@ import (
 // it is repeated until then.
 func during(t *testing.T, p *testPair, direction byte, change func()) time.Duration {
 	t.Helper()
-	const size = 64 << 20
+	const size = 32 << 20
 	done := make(chan struct{})
 	var begun atomic.Bool
 	var worst time.Duration
@@ -51,8 +51,10 @@ func TestPathChangesUnderLoad(t *testing.T) {
 				awaitPath(t, p.b, addrA, true)
 			})
 			t.Logf("relay to direct: longest stall %v", stall)
-			if stall > time.Second {
-				t.Errorf("longest stall from relay to direct = %v, want at most 1s", stall)
+			// What the sockets to the relay hold must be overtaken: a few round
+			// trips of a full relay.
+			if stall > 3*time.Second {
+				t.Errorf("longest stall from relay to direct = %v, want at most 3s", stall)
 			}
 
 			stall = during(t, p, direction, func() {

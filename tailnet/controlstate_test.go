@@ -115,3 +115,20 @@ func TestNodeIDOfAgents(t *testing.T) {
 		t.Errorf("NodeID differs (-want +got):\n%s", diff)
 	}
 }
+
+func TestLostPeerThatComesBackUnderANewIDIsReplaced(t *testing.T) {
+	rec := func(key string) *proto.Node { return &proto.Node{Key: []byte(key), PreferredDerp: 1} }
+	now, old, other, fresh := time.Unix(1e9, 0), uuid.UUID{1}, uuid.UUID{2}, uuid.UUID{3}
+	s := newControlState(true, nil)
+	s.node(now, old, rec("key"))
+	s.node(now, other, rec("another key"))
+	s.lose(now, old, time.Time{})
+	s.lose(now, other, time.Time{})
+	do := s.node(now, fresh, rec("key"))
+	if len(do) != 2 || !do[0].remove || do[0].id != old || do[1].program == nil || do[1].id != fresh {
+		t.Errorf("record with the key of a lost peer = %+v, want it removed and the new one programmed", do)
+	}
+	if s.peers[old] != nil || s.peers[other] == nil {
+		t.Error("the wrong peer was forgotten")
+	}
+}

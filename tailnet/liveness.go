@@ -11,7 +11,8 @@ import "time"
 //	alive ------------------------------> asked
 //	  ^                                     |
 //	  | anything heard                      | probeTimeout passed
-//	  +-------------------------------------+----> dead: redial, ask again
+//	  +-------------------------------------+----> dead: redial, ask again;
+//	                                             then examine it, ask again
 type liveness struct {
 	lastHeard, asked time.Time // asked is zero if no answer is awaited
 	everHeard        bool      // from this relay, by this way
@@ -66,10 +67,10 @@ func (l *liveness) tick(now time.Time, used bool) relayAction {
 	}
 	l.asked = now
 	l.failures++
-	if l.everHeard {
+	if l.everHeard && l.failures == 1 {
 		return relayRedial
 	}
-	return relayExamine
+	return relayExamine // its host may have moved
 }
 
 func (l *liveness) timeout() time.Duration {

@@ -36,7 +36,7 @@ func TestLiveness(t *testing.T) {
 			{probeTimeout - time.Millisecond, false, true, relayFine},
 			{time.Millisecond, false, true, relayRedial},
 			{probeTimeout, false, true, relayFine},
-			{probeTimeout, false, true, relayRedial},
+			{probeTimeout, false, true, relayExamine},
 			{time.Second, true, true, relayFine},
 		}},
 		{"never answers", []step{

@@ -22,11 +22,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/tailscale/wireguard-go/device"
@@ -100,6 +102,7 @@ type Node struct {
 	relays    *relays
 
 	rebinds               chan struct{} // 1: rebind
+	lastSent              atomic.Int64  // nanoseconds since the Unix epoch
 	relayUsed, relayHeard atomic.Bool   // since the watch looked last
 
 	done   chan struct{} // closed by Close
@@ -194,7 +197,7 @@ func (n *Node) startMagic(metrics *usermetric.Registry) (err error) {
 	n.magic, err = magicsock.NewConn(magicsock.Options{
 		EventBus: n.events, NetMon: n.network, Metrics: metrics, Logf: n.logf,
 		Port: n.cfg.ListenPort, TestOnlyPacketListener: listener, DisablePortMapper: true,
-		EndpointsFunc: n.endpointsChanged, OnDERPRecv: n.relayReceived,
+		EndpointsFunc: n.endpointsChanged, OnDERPRecv: n.relayReceived, IdleFunc: n.idle,
 	})
 	if err != nil {
 		return err
@@ -281,6 +284,16 @@ func (n *Node) ListenTCP(port uint16) (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// idle is asked by magicsock before it asks STUN anew, every 25 s: it does not
+// if nothing was sent for 45 s. Without UDP there is nothing to ask for, and the
+// relay would be measured by a TLS handshake instead.
+func (n *Node) idle() time.Duration {
+	if n.cfg.BlockDirect {
+		return math.MaxInt64
+	}
+	return time.Since(time.Unix(0, n.lastSent.Load()))
 }
 
 // logf passes on what upstream logs. It shortens keys itself.
