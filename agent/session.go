@@ -26,11 +26,12 @@ import (
 var errNetwork = errors.New("start the network")
 
 // Waits between two tries to reach the server. The longest, with its jitter,
-// lets an agent be back within 5 s of a server's restart; the jitter spreads
-// thousands of agents over that time.
+// lets an agent be back within 3 s of a restart of the server and its relay,
+// which admits it only then; the jitter spreads thousands of agents over that
+// time.
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 3 * time.Second
+	lastRetry  = 2 * time.Second
 )
 
 // settledAfter is how long a session must have lasted for the next try to be
