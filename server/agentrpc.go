@@ -1,11 +1,13 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"time"
 
+	"github.com/coder/websocket"
 	"storj.io/drpc/drpcmux"
 
 	agentproto "github.com/berthdev/berth/agent/proto"
@@ -28,29 +30,22 @@ func (s *Server) agentRPC(w http.ResponseWriter, r *http.Request) error {
 	if err := checkVersion(r, "2.0"); err != nil {
 		return err
 	}
-	role := r.URL.Query().Get("role")
-	ctx, done, err := s.streams.begin(r.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	ws, err := s.accept(w, r)
-	if err != nil {
-		return err
-	}
-	changed, stop := s.events.watch(d.Workspace.ID)
-	defer stop()
-	serve := session{
-		ws: ws, changed: changed, calls: s.agentCalls(d, role),
-		check: func(ctx context.Context) error { return s.checkAgent(ctx, d) },
-	}
-	if !isAgent(role) {
-		err = serve.run(ctx)
-	} else {
-		err = s.agentSession(ctx, d, apiVersion(r), serve)
-	}
-	s.log.Debug("agent connection ended", "agent", d.Agent.ID, "workspace", d.Workspace.Name, "role", role, "err", err)
-	return nil
+	role, version := r.URL.Query().Get("role"), apiVersion(r)
+	return s.serveSession(w, r, func(ctx context.Context, ws *websocket.Conn) func() {
+		changed, unwatch := s.events.watch(d.Workspace.ID)
+		serve := session{
+			ws: ws, changed: changed, calls: s.agentCalls(d, role),
+			check: func(ctx context.Context) error { return s.checkAgent(ctx, d) },
+		}
+		run := func() { _ = serve.run(ctx) } // why it ended is for the other end
+		if isAgent(role) {
+			run = s.agentSession(ctx, d, version, serve)
+		}
+		return func() {
+			defer unwatch()
+			run()
+		}
+	})
 }
 
 // isAgent reports whether a connection of that role is the agent itself.
@@ -83,31 +78,34 @@ func must(err error) {
 	}
 }
 
-// agentSession runs the session of an agent. Its begin and end are written
-// down, nothing in between.
-func (s *Server) agentSession(ctx context.Context, d store.AgentDetail, version string, serve session) error {
+// agentSession begins the session of an agent and returns what runs it. Its
+// begin and end are written down, nothing in between.
+func (s *Server) agentSession(ctx context.Context, d store.AgentDetail, version string, serve session) (run func()) {
 	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
 	began := time.Now()
 	own := s.sessions.join(d.Agent.ID, end)
+	log := s.log.With("agent", d.Agent.ID, "workspace", d.Workspace.Name, "owner", d.Owner.Username)
 	if err := s.store.AgentConnected(ctx, d.Agent.ID, began, version); err != nil {
-		s.sessions.leave(own)
-		if errors.Is(err, store.ErrNotFound) {
-			err = errSuperseded // deleted this moment
+		return func() {
+			s.sessions.leave(own)
+			log.Warn("agent not connected", "err", err)
+			serve.close(cmp.Or(context.Cause(ctx), err))
+			end(nil)
 		}
-		serve.close(err)
-		return err
 	}
-	s.log.Info("agent connected", "agent", d.Agent.ID, "workspace", d.Workspace.Name, "owner", d.Owner.Username)
+	log.Info("agent connected")
 	s.events.changed(d.Workspace.ID)
-
-	err := serve.run(ctx)
-
-	s.sessions.leave(own)
-	s.log.Info("agent disconnected", "agent", d.Agent.ID, "workspace", d.Workspace.Name, "owner", d.Owner.Username, "cause", err)
-	s.agentLeft(ctx, d, began, err)
-	return err
+	return func() {
+		defer end(nil)
+		err := serve.run(ctx)
+		s.sessions.leave(own)
+		log.Info("agent disconnected", "cause", cmp.Or(err, errLeft))
+		s.agentLeft(ctx, d, began, err)
+	}
 }
+
+// errLeft is the cause of an end that nobody minds.
+var errLeft = errors.New("the agent left")
 
 // agentLeft writes down the end of a session. A server that stops and is alone
 // with its database does so for all agents at once.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/google/uuid"
 	"storj.io/drpc/drpcmux"
 
@@ -26,11 +27,11 @@ func (s *Server) coordinate(w http.ResponseWriter, r *http.Request) error {
 	if err := checkVersion(r, "1.0"); err != nil {
 		return err
 	}
-	changed, stop := s.events.watch(d.Workspace.ID)
-	defer stop()
-	return s.tailnetSession(w, r, coordinator.Only(d.Agent.ID), session{
-		changed: changed,
-		check:   func(ctx context.Context) error { return s.checkReach(ctx, d) },
+	return s.tailnetSession(w, r, coordinator.Only(d.Agent.ID), func(serve session) (session, func()) {
+		changed, unwatch := s.events.watch(d.Workspace.ID)
+		serve.changed = changed
+		serve.check = func(ctx context.Context) error { return s.checkReach(ctx, d) }
+		return serve, unwatch
 	})
 }
 
@@ -59,9 +60,8 @@ func (s *Server) tailnet(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c := callerOf(r)
-	return s.tailnetSession(w, r, func(ctx context.Context, agent uuid.UUID) error {
-		return s.mayReach(ctx, c, agent)
-	}, session{})
+	allow := func(ctx context.Context, agent uuid.UUID) error { return s.mayReach(ctx, c, agent) }
+	return s.tailnetSession(w, r, allow, func(serve session) (session, func()) { return serve, func() {} })
 }
 
 // mayReach reports why a user may not open a tunnel to an agent, or nil.
@@ -73,30 +73,27 @@ func (s *Server) mayReach(ctx context.Context, c caller, agent uuid.UUID) error 
 	return require(c, auth.SSH, auth.Workspace(d.Workspace.OwnerID))
 }
 
-// tailnetSession runs the session of a client's peer.
-func (s *Server) tailnetSession(w http.ResponseWriter, r *http.Request, allow func(context.Context, uuid.UUID) error, serve session) error {
+// tailnetSession runs the session of a client's peer. watch may add what ends
+// it.
+func (s *Server) tailnetSession(w http.ResponseWriter, r *http.Request, allow func(context.Context, uuid.UUID) error, watch func(session) (session, func())) error {
 	c := callerOf(r)
 	peer, err := s.peerID(r, c)
 	if err != nil {
 		return err
 	}
-	ctx, done, err := s.streams.begin(r.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	if serve.ws, err = s.accept(w, r); err != nil {
-		return err
-	}
-	mux := drpcmux.New()
-	must(proto.DRPCRegisterTailnet(mux, &coordinator.Service{
-		Coordinator: s.coordinator, Maps: s.maps, Resume: s.resume, Owner: c.UserID,
-		Peer: coordinator.Peer{ID: peer, Name: c.Username, Role: coordinator.Client, Allow: allow},
-	}))
-	serve.calls = mux
-	err = serve.run(ctx)
-	s.log.Debug("client connection ended", "peer", peer, "user", c.Username, "err", err)
-	return nil
+	return s.serveSession(w, r, func(ctx context.Context, ws *websocket.Conn) func() {
+		mux := drpcmux.New()
+		must(proto.DRPCRegisterTailnet(mux, &coordinator.Service{
+			Coordinator: s.coordinator, Maps: s.maps, Resume: s.resume, Owner: c.UserID,
+			Peer: coordinator.Peer{ID: peer, Name: c.Username, Role: coordinator.Client, Allow: allow},
+		}))
+		serve, unwatch := watch(session{ws: ws, calls: mux})
+		return func() {
+			defer unwatch()
+			err := serve.run(ctx)
+			s.log.Debug("client connection ended", "peer", peer, "user", c.Username, "err", err)
+		}
+	})
 }
 
 // peerID is that of the resume token, or a new one.

@@ -49,6 +49,28 @@ type session struct {
 	changed <-chan struct{}
 }
 
+// serveSession upgrades a request and runs a session in a goroutine of its own,
+// which streams waits for: the handler's has grown by what it asked the
+// database, and with it would stay all that belongs to a request. begin makes
+// the session ready; its context ends when the server stops.
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, begin func(context.Context, *websocket.Conn) (run func())) error {
+	ctx, done, err := s.streams.begin(context.Background())
+	if err != nil {
+		return err
+	}
+	ws, err := s.accept(w, r)
+	if err != nil {
+		done()
+		return err
+	}
+	run := begin(ctx, ws)
+	go func() {
+		defer done()
+		run()
+	}()
+	return nil
+}
+
 // run answers calls until the other end leaves (nil), is lost or may no longer
 // be served, or ctx ends. It closes the WebSocket with the reason.
 func (s session) run(ctx context.Context) error {
@@ -63,42 +85,49 @@ func (s session) run(ctx context.Context) error {
 	defer stop(nil)
 	var running sync.WaitGroup
 	running.Go(func() { stop(server.Serve(open, s.calls)) })
-	err = s.watch(ctx, func(done chan<- error) { running.Go(func() { done <- server.Ping() }) })
+	err = s.watch(ctx, &running, server.Ping)
 	s.close(err)
 	end()
 	running.Wait()
 	return err
 }
 
-// watch returns why the session ends; nil: the other end left.
-func (s session) watch(ctx context.Context, ping func(done chan<- error)) error {
+// watch returns why the session ends; nil: the other end left. It only waits:
+// what takes time or stack is asked in goroutines of their own, which running
+// counts.
+func (s session) watch(ctx context.Context, running *sync.WaitGroup, ping func() error) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
-	pinged := make(chan error, 1)
-	answered, asked, unchecked := time.Now(), false, s.mustEnd(ctx)
+	pings := newQuestion(running, ping)
+	checks := newQuestion(running, func() error { return s.mustEnd(ctx) })
+	checks.ask()
+	answered, unsure := time.Now(), false
 	for {
-		if errors.Is(unchecked, errSuperseded) {
-			return unchecked
-		}
 		select {
 		case <-ctx.Done():
 			return leftOr(context.Cause(ctx))
 		case <-s.changed:
-			unchecked = s.mustEnd(ctx)
-		case err := <-pinged:
-			if asked = false; err == nil {
+			checks.ask()
+		case err := <-checks.answer:
+			if errors.Is(err, errSuperseded) {
+				return err
+			}
+			unsure = err != nil
+			checks.answered()
+		case err := <-pings.answer:
+			if err == nil {
 				answered = time.Now()
 			}
+			pings.answered()
 		case <-tick.C:
 			if time.Since(answered) > lostAfter {
 				return errLost
 			}
-			if unchecked != nil {
-				unchecked = s.mustEnd(ctx)
+			if unsure {
+				checks.ask()
 			}
-			if !asked {
-				asked = true
-				ping(pinged)
+			if !pings.open {
+				pings.ask()
 			}
 		}
 	}
@@ -109,6 +138,35 @@ func (s session) mustEnd(ctx context.Context) error {
 		return nil
 	}
 	return s.check(ctx)
+}
+
+// question is asked in a goroutine, one at a time; of those asked meanwhile one
+// is asked afterwards.
+type question struct {
+	running     *sync.WaitGroup
+	fn          func() error
+	answer      chan error
+	open, again bool
+}
+
+func newQuestion(running *sync.WaitGroup, fn func() error) *question {
+	return &question{running: running, fn: fn, answer: make(chan error, 1)}
+}
+
+func (q *question) ask() {
+	if q.again = q.open; q.open {
+		return
+	}
+	q.open = true
+	q.running.Go(func() { q.answer <- q.fn() })
+}
+
+// answered must be called after each answer.
+func (q *question) answered() {
+	q.open = false
+	if q.again {
+		q.ask()
+	}
 }
 
 // leftOr is nil when the other end left.

@@ -3,20 +3,27 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// answered is a ping that is answered with err at once.
-func answeredWith(err error) func(chan<- error) {
-	return func(done chan<- error) { done <- err }
+// watch runs a session that answers pings with ping, and waits for what it
+// asked.
+func watch(ctx context.Context, s session, ping func() error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	return s.watch(ctx, &running, ping)
 }
 
 func TestSessionIsLostWithoutAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		err := session{}.watch(t.Context(), answeredWith(errors.New("silence")))
+		err := watch(t.Context(), session{}, func() error { return errors.New("silence") })
 		if took := time.Since(began); !errors.Is(err, errLost) || took <= lostAfter || took > lostAfter+pingEvery {
 			t.Errorf("watch = %v after %v, want lost soon after %v", err, took, lostAfter)
 		}
@@ -28,9 +35,9 @@ func TestSessionLastsWithAnswers(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 		defer cancel()
 		pings := 0
-		err := session{}.watch(ctx, func(done chan<- error) {
+		err := watch(ctx, session{}, func() error {
 			pings++
-			done <- nil
+			return nil
 		})
 		if !errors.Is(err, context.DeadlineExceeded) || pings < 5000 {
 			t.Errorf("watch = %v after %d pings, want it to last a day", err, pings)
@@ -42,7 +49,13 @@ func TestSessionLastsWithAnswers(t *testing.T) {
 func TestPingThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pings := 0
-		err := session{}.watch(t.Context(), func(chan<- error) { pings++ })
+		hang := make(chan struct{})
+		time.AfterFunc(time.Hour, func() { close(hang) })
+		err := watch(t.Context(), session{}, func() error {
+			pings++
+			<-hang
+			return nil
+		})
 		if !errors.Is(err, errLost) || pings != 1 {
 			t.Errorf("watch = %v with %d pings, want lost with 1", err, pings)
 		}
@@ -60,10 +73,29 @@ func TestSessionIsChecked(t *testing.T) {
 			return results[len(calls)-1]
 		}}
 		time.AfterFunc(time.Second, func() { changed <- struct{}{} })
-		err := s.watch(t.Context(), answeredWith(nil))
+		err := watch(t.Context(), s, func() error { return nil })
 		want := []time.Duration{0, time.Second, pingEvery}
-		if !errors.Is(err, errSuperseded) || len(calls) != 3 || calls[0] != want[0] || calls[1] != want[1] || calls[2] != want[2] {
+		if !errors.Is(err, errSuperseded) || !slices.Equal(calls, want) {
 			t.Errorf("watch = %v, checks at %v, want them at %v: at once, at a change, and again after trouble", err, calls, want)
+		}
+	})
+}
+
+// A change during a check is not lost.
+func TestChangeDuringACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		changed := make(chan struct{}, 1)
+		calls := 0
+		s := session{changed: changed, check: func(context.Context) error {
+			if calls++; calls == 1 {
+				<-time.After(2 * time.Second) // of the bubble's clock
+				return nil
+			}
+			return errSuperseded
+		}}
+		time.AfterFunc(time.Second, func() { changed <- struct{}{} })
+		if err := watch(t.Context(), s, func() error { return nil }); !errors.Is(err, errSuperseded) || calls != 2 {
+			t.Errorf("watch = %v after %d checks, want it superseded by the second", err, calls)
 		}
 	})
 }
