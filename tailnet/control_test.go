@@ -66,8 +66,9 @@ func startServer(t *testing.T) *testServer {
 	return s
 }
 
-// connect returns the calling side of a session of peer with the server.
-func (s *testServer) connect(peer coordinator.Peer) *wire.Conn {
+// connect returns the calling side of a session of peer with the server. end
+// closes it and waits until the server knows.
+func (s *testServer) connect(peer coordinator.Peer) (conn *wire.Conn, end func()) {
 	s.t.Helper()
 	mux := drpcmux.New()
 	if err := proto.DRPCRegisterTailnet(mux, &coordinator.Service{Coordinator: s.coord, Peer: peer, Maps: s.maps}); err != nil {
@@ -78,17 +79,22 @@ func (s *testServer) connect(peer coordinator.Peer) *wire.Conn {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(context.Background(), mux) }()
-	conn, err := wire.NewClient(near)
-	if err != nil {
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := server.Serve(context.Background(), mux); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+			s.t.Errorf("serve %s: %v", peer.Name, err)
+		}
+	}()
+	if conn, err = wire.NewClient(near); err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() {
+	end = func() {
 		conn.Close()
 		<-served
-	})
-	return conn
+	}
+	s.t.Cleanup(end)
+	return conn, end
 }
 
 // controlled is a node and its control, which runs over one session after the
@@ -117,11 +123,11 @@ func startControlled(s *testServer, addresses []netip.Prefix, cfg ControlConfig)
 // run runs the control as peer and returns what breaks the session and waits.
 func (c *controlled) run(peer coordinator.Peer) (breakIt func()) {
 	c.server.t.Helper()
-	conn := c.server.connect(peer)
+	conn, end := c.server.connect(peer)
 	ran := make(chan error, 1)
 	go func() { ran <- c.control.Run(context.Background(), c.node, proto.NewDRPCTailnetClient(conn)) }()
 	return func() {
-		conn.Close()
+		end()
 		if err := <-ran; err == nil {
 			c.server.t.Error("Run of a broken session = nil, want an error")
 		}

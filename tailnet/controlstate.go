@@ -83,28 +83,27 @@ func (s *controlState) node(now time.Time, id uuid.UUID, rec *proto.Node) []cont
 	if rec.GetPreferredDerp() == 0 {
 		return nil // it cannot be reached yet; another record follows
 	}
-	do := s.supersede(id, rec)
+	s.supersede(id, rec)
 	p := s.ensure(id)
 	p.rec, p.lostUntil = rec, time.Time{}
 	if !p.programmed && !p.ready && !s.agent && s.destinations[id] {
 		if p.heldUntil.IsZero() {
 			p.heldUntil = now.Add(readyWait)
 		}
-		return do
+		return nil
 	}
-	return append(do, s.program(id, p)...)
+	return s.program(id, p)
 }
 
-// supersede removes the lost peer whose node came back as id: one that has no
-// resume token, or whose server forgot it, gets a new id and keeps its key.
-func (s *controlState) supersede(id uuid.UUID, rec *proto.Node) (do []controlAction) {
+// supersede forgets the lost peer whose node came back as id: one that has no
+// resume token gets a new id and keeps its key. Nothing is removed, because
+// SetPeer lets the node keep its sessions.
+func (s *controlState) supersede(id uuid.UUID, rec *proto.Node) {
 	for old, p := range s.peers {
 		if old != id && !p.lostUntil.IsZero() && bytes.Equal(p.rec.GetKey(), rec.GetKey()) {
 			delete(s.peers, old)
-			do = append(do, controlAction{id: old, remove: true})
 		}
 	}
-	return do
 }
 
 func (s *controlState) isReady(id uuid.UUID) []controlAction {

@@ -46,6 +46,7 @@ func (n *Node) SetPeer(id uuid.UUID, rec *proto.Node) error {
 	}
 	n.peerWork.Lock() // magicsock wants these calls one after the other
 	defer n.peerWork.Unlock()
+	n.adopt(id, r)
 	if err := n.peerConflict(id, r); err != nil {
 		return fmt.Errorf("peer %v: %w: %w", id, ErrRecord, err)
 	}
@@ -68,6 +69,20 @@ func (n *Node) SetPeer(id uuid.UUID, rec *proto.Node) error {
 	n.bindPeer(p)
 	n.tellPeerNews()
 	return nil
+}
+
+// adopt gives a peer a new id if r is a record of it: a peer that came back
+// without its old id keeps its sessions. It is called with peerWork held.
+func (n *Node) adopt(id uuid.UUID, r record) {
+	n.mu.Lock()
+	o := n.byKey[r.key.Raw32()]
+	if o == nil || o.id == id || n.byID[id] != nil || !o.same(r) {
+		n.mu.Unlock()
+		return
+	}
+	delete(n.byID, o.id)
+	n.mu.Unlock()
+	n.addPeer(&peer{id: id, record: o.record, peerState: o.peerState, nodeID: o.nodeID, view: o.view})
 }
 
 // same reports whether r is a new record of the same key and addresses.

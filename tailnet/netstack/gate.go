@@ -6,8 +6,9 @@ import (
 )
 
 // stuckAfter is how long a full gate may stay without any movement before its
-// count is taken for wrong: longer than a send may wait for its relay.
-const stuckAfter = 250 * time.Millisecond
+// count is taken for wrong: longer than a send may wait for its relay, and than
+// a starved processor takes for a batch.
+const stuckAfter = time.Second
 
 // A gate bounds the packets inside WireGuard in one direction.
 //

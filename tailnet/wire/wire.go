@@ -17,6 +17,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/hashicorp/yamux"
@@ -189,9 +190,23 @@ func (s *Server) Serve(ctx context.Context, handler drpc.Handler) error {
 		}
 		calls.Go(func() {
 			defer stream.Close()
-			_ = server.ServeOne(ctx, stream) // the caller sees what ended its call
+			_ = server.ServeOne(ctx, impatient{stream}) // the caller sees what ended its call
 		})
 	}
+}
+
+// writeTimeout is how long an answer may wait for a caller that does not read.
+const writeTimeout = 30 * time.Second
+
+// impatient ends a call whose caller stops to read it: yamux itself would wait
+// for as long as the session lives.
+type impatient struct{ *yamux.Stream }
+
+func (s impatient) Write(p []byte) (int, error) {
+	if err := s.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return s.Stream.Write(p)
 }
 
 func sessionEnd(ctx context.Context, err error) error {
