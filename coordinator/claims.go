@@ -44,7 +44,7 @@ func (s *state) claim(p *peer, node *proto.Node, fx *effects) error {
 	}
 	for _, c := range claims {
 		if owner, taken := s.claims[c]; taken && owner != p.id {
-			s.evict(s.peers[owner], fx)
+			s.dispossess(s.peers[owner], fx)
 		}
 	}
 	s.release(p)
@@ -71,11 +71,14 @@ func (s *state) yields(owner, p *peer, c claim, claims []claim) bool {
 	return false
 }
 
-// evict removes a peer whose claim went to another.
-func (s *state) evict(p *peer, fx *effects) {
-	if p.status == connected {
-		s.kick(fx, p.id, p.conn, ErrTaken)
+// dispossess removes a peer whose claim goes to another. A lost one is not
+// spoken of: DISCONNECTED would end the sessions of the node that came back.
+func (s *state) dispossess(p *peer, fx *effects) {
+	if p.status == lost {
+		s.forget(p)
+		return
 	}
+	s.kick(fx, p.id, p.conn, ErrTaken)
 	s.disconnect(p, "replaced by another peer", fx)
 }
 

@@ -38,23 +38,25 @@ func newConn(c *Coordinator, p Peer, id Conn) *conn {
 }
 
 // put queues what one event tells the peer, or ends the connection if too much
-// waits already. The first batch of a peer with many tunnels thus always fits.
-func (c *conn) put(notes []note) {
+// waits already, and reports whether it has not. The first batch of a peer with
+// many tunnels thus always fits.
+func (c *conn) put(notes []note) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil && !errors.Is(c.err, ErrClosed) {
-		return
+		return true
 	}
 	if len(c.queue) >= c.c.cfg.QueueLen {
 		c.c.stats.dropped.Add(1)
 		c.stopLocked(ErrSlow)
-		return
+		return false
 	}
 	c.queue = append(c.queue, notes...)
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 // stop ends the connection; only the first cause counts.

@@ -179,15 +179,17 @@ func (c *Coordinator) deliver(ev Event) {
 }
 
 // carryOutLocked hands each peer its updates and ends connections. Nothing of
-// it blocks.
+// it blocks. A peer that reads too slowly is removed at once: the end of its
+// connection may have to wait for the transport to give up.
 func (c *Coordinator) carryOutLocked(fx effects) {
+	var slow []*conn
 	for rest := fx.notes; len(rest) > 0; {
 		n := 1
 		for n < len(rest) && rest[n].to == rest[0].to {
 			n++
 		}
-		if conn := c.conns[rest[0].to]; conn != nil {
-			conn.put(rest[:n])
+		if conn := c.conns[rest[0].to]; conn != nil && !conn.put(rest[:n]) {
+			slow = append(slow, conn)
 		}
 		rest = rest[n:]
 	}
@@ -195,6 +197,9 @@ func (c *Coordinator) carryOutLocked(fx effects) {
 		if conn := c.conns[k.peer]; conn != nil && conn.id == k.conn {
 			conn.stop(k.cause)
 		}
+	}
+	for _, conn := range slow {
+		c.removeLocked(conn, Disconnect, "reads too slowly")
 	}
 }
 
@@ -318,15 +323,20 @@ func (c *Coordinator) tunnelsLocked(id uuid.UUID) (ids []uuid.UUID) {
 
 // disconnect tells the core how a connection ended.
 func (c *Coordinator) disconnect(conn *conn, cause error) {
-	ev := Event{Kind: Lost, Peer: conn.peer.ID, Conn: conn.id, Reason: "connection lost"}
-	if errors.Is(cause, errLeft) || errors.Is(cause, ErrSlow) {
-		ev.Kind, ev.Reason = Disconnect, "disconnected"
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if errors.Is(cause, errLeft) {
+		c.removeLocked(conn, Disconnect, "disconnected")
+		return
+	}
+	c.removeLocked(conn, Lost, "connection lost")
+}
+
+func (c *Coordinator) removeLocked(conn *conn, kind Kind, reason string) {
 	if c.conns[conn.peer.ID] == conn {
 		delete(c.conns, conn.peer.ID)
 	}
+	ev := Event{Kind: kind, Peer: conn.peer.ID, Conn: conn.id, Reason: reason}
 	if err := c.applyLocked(ev); err != nil && !errors.Is(err, ErrClosed) {
 		c.cfg.Logger.Error("end of a connection was refused", "peer", conn.peer.ID, "err", err)
 	}

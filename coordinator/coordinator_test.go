@@ -218,6 +218,9 @@ func TestPeerThatDoesNotReadIsRemoved(t *testing.T) {
 			}
 			synctest.Wait()
 		}
+		if got := c.Stats(); got.Peers != len(clients) {
+			t.Errorf("peers = %d while the slow one is still blocked, want %d", got.Peers, len(clients))
+		}
 		go func() {
 			for range s.sending {
 			}

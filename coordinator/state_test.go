@@ -251,7 +251,7 @@ func TestClaims(t *testing.T) {
 		"both of a connected peer":    {met, "c", "c", ErrTaken, nil, "c"},
 		"key of a lost peer":          {append(met, "c lost"), "c", "d", ErrTaken, nil, "c"},
 		"address of a lost peer":      {append(met, "c lost"), "d", "c", ErrTaken, nil, "c"},
-		"the lost node itself":        {append(met, "c lost"), "c", "c", nil, []string{"a: DISCONNECTED c", "a: NODE d"}, "d"},
+		"the lost node itself":        {append(met, "c lost"), "c", "c", nil, []string{"a: NODE d"}, "d"},
 		"after the grace":             {append(met, "c lost", "wait 15m"), "d", "c", nil, []string{"a: NODE d"}, ""},
 		"after goodbye":               {append(met, "c disconnect"), "c", "d", nil, []string{"a: NODE d"}, "d"},
 		"after a change of key":       {append(met, "c update fresh"), "c", "d", nil, []string{"a: NODE d"}, "d"},
