@@ -112,13 +112,32 @@ func (c *Conn) awaitAgent(ctx context.Context) error {
 // tailnet.
 func (c *Conn) Known() <-chan struct{} { return c.programmed }
 
-// Ping measures the present path to the agent until ctx ends, and makes the
-// node look for a better one. It waits for the agent to be there.
+// Ping measures the present path to the agent until ctx ends, and makes both
+// sides look for a better one. It waits for the agent to be there.
 func (c *Conn) Ping(ctx context.Context) (tailnet.PingResult, error) {
 	if err := c.awaitAgent(ctx); err != nil {
 		return tailnet.PingResult{}, err
 	}
-	return c.node.Ping(ctx, c.addr)
+	ctx, cancel := context.WithCancel(ctx)
+	var pings sync.WaitGroup
+	defer pings.Wait()
+	defer cancel()
+	answers := make(chan result[tailnet.PingResult], 2)
+	ping := func() {
+		pong, err := c.node.Ping(ctx, c.addr)
+		answers <- result[tailnet.PingResult]{pong, err}
+	}
+	pings.Go(ping)
+	pings.Go(func() {
+		// Only what goes through the tunnel makes the agent call us, which a
+		// way through two NATs needs. And the ping above may have been lost
+		// before the relay was reached.
+		if c.node.AwaitReachable(ctx, c.addr) == nil {
+			ping()
+		}
+	})
+	first := <-answers
+	return first.value, first.err
 }
 
 // Path tells how packets to the agent went last.
