@@ -117,10 +117,11 @@ func (d *tunDevice) Write(bufs [][]byte, offset int) (int, error) {
 	var last netip.Addr
 	var p packet.Parsed
 	for _, b := range bufs {
-		p.Decode(b[offset:])
-		if src := p.Src.Addr(); src.IsValid() {
-			last = src
+		if !decode(&p, b[offset:]) {
+			d.stack.count.malformed.Add(1)
+			continue
 		}
+		last = p.Src.Addr()
 		if p.IPProto == ipproto.TSMP {
 			d.stack.handleTSMP(&p)
 			continue
@@ -135,6 +136,16 @@ func (d *tunDevice) Write(bufs [][]byte, offset int) (int, error) {
 		peer.written(bufs)
 	}
 	return len(bufs), nil
+}
+
+// decode reads the headers of pkt and reports whether they are those of a whole
+// IPv6 packet. Upstream's receive path panics on some others.
+func decode(p *packet.Parsed, pkt []byte) bool {
+	if len(pkt) < ipv6HeaderLen || pkt[0]>>4 != 6 || int(binary.BigEndian.Uint16(pkt[4:])) != len(pkt)-ipv6HeaderLen {
+		return false
+	}
+	p.Decode(pkt)
+	return p.IPVersion == 6 && p.Src.Addr().Is6() && p.Dst.Addr().Is6()
 }
 
 // noteMSS learns from a SYN what its sender accepts.
