@@ -23,6 +23,7 @@ const finalWrite = 30 * time.Second
 // another role than the agent's (a collector of logs) gets the agent service
 // only, and is no session of the agent.
 func (s *Server) agentRPC(w http.ResponseWriter, r *http.Request) error {
+	now := s.builds.now()
 	d, err := s.auth.AuthenticateAgent(r.Context(), tokenOf(r))
 	if err != nil {
 		return s.strange(r, err)
@@ -31,8 +32,8 @@ func (s *Server) agentRPC(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	role, version := r.URL.Query().Get("role"), apiVersion(r)
-	return s.serveSession(w, r, func(ctx context.Context, ws *websocket.Conn) func() {
-		changed, unwatch := s.events.watch(d.Workspace.ID)
+	return s.serveSession(w, r, d.Agent.ID, func(ctx context.Context, ws *websocket.Conn) func() {
+		changed, unwatch := s.builds.watchSince(now, d.Workspace.ID)
 		serve := session{
 			ws: ws, changed: changed, calls: s.agentCalls(d, role),
 			check: func(ctx context.Context) error { return s.checkAgent(ctx, d) },

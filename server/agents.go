@@ -117,5 +117,6 @@ func (s *Server) built(ws store.Workspace, t store.Transition) {
 			s.events.changed(a.ID)
 		}
 	}
+	s.builds.changed(ws.ID)
 	s.events.changed(ws.ID)
 }

@@ -41,13 +41,11 @@ type agentService struct {
 	agent store.AgentDetail // as it was when the agent connected
 }
 
-// GetManifest says what the agent is and what it shall do.
-func (a *agentService) GetManifest(ctx context.Context, _ *proto.GetManifestRequest) (*proto.Manifest, error) {
-	d, err := a.s.store.AgentByID(ctx, a.agent.Agent.ID)
-	if err != nil {
-		return nil, a.trouble("read agent", err)
-	}
+// GetManifest says what the agent is and what it shall do. Agents ask when they
+// have connected, so that what was read then is good.
+func (a *agentService) GetManifest(context.Context, *proto.GetManifestRequest) (*proto.Manifest, error) {
 	m, _ := a.s.maps.Watch()
+	d := a.agent
 	return &proto.Manifest{
 		AgentId: d.Agent.ID[:], AgentName: d.Agent.Name, OwnerUsername: d.Owner.Username,
 		WorkspaceId: d.Workspace.ID[:], WorkspaceName: d.Workspace.Name,

@@ -20,6 +20,7 @@ import (
 // coordinate serves the tailnet service to a client that wants to reach one
 // agent. Without a version it is asked by clients that are too old.
 func (s *Server) coordinate(w http.ResponseWriter, r *http.Request) error {
+	now := s.builds.now()
 	d, err := s.pathAgent(r, auth.SSH)
 	if err != nil {
 		return hidden(err)
@@ -28,7 +29,7 @@ func (s *Server) coordinate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.tailnetSession(w, r, coordinator.Only(d.Agent.ID), func(serve session) (session, func()) {
-		changed, unwatch := s.events.watch(d.Workspace.ID)
+		changed, unwatch := s.builds.watchSince(now, d.Workspace.ID)
 		serve.changed = changed
 		serve.check = func(ctx context.Context) error { return s.checkReach(ctx, d) }
 		return serve, unwatch
@@ -81,7 +82,7 @@ func (s *Server) tailnetSession(w http.ResponseWriter, r *http.Request, allow fu
 	if err != nil {
 		return err
 	}
-	return s.serveSession(w, r, func(ctx context.Context, ws *websocket.Conn) func() {
+	return s.serveSession(w, r, c.UserID, func(ctx context.Context, ws *websocket.Conn) func() {
 		mux := drpcmux.New()
 		must(proto.DRPCRegisterTailnet(mux, &coordinator.Service{
 			Coordinator: s.coordinator, Maps: s.maps, Resume: s.resume, Owner: c.UserID,

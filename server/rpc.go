@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/google/uuid"
 	"storj.io/drpc"
 
 	"github.com/berthdev/berth/server/api"
@@ -43,8 +44,8 @@ type session struct {
 	calls drpc.Handler
 
 	// check reports whether the session may go on: nil, or errSuperseded. It is
-	// called at the start and when changed holds a token; after another error
-	// again with the next ping.
+	// called when changed holds a token; after another error again with the next
+	// ping.
 	check   func(context.Context) error
 	changed <-chan struct{}
 }
@@ -53,8 +54,8 @@ type session struct {
 // which streams waits for: the handler's has grown by what it asked the
 // database, and with it would stay all that belongs to a request. begin makes
 // the session ready; its context ends when the server stops.
-func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, begin func(context.Context, *websocket.Conn) (run func())) error {
-	ctx, done, err := s.streams.begin(context.Background())
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, owner uuid.UUID, begin func(context.Context, *websocket.Conn) (run func())) error {
+	ctx, done, err := s.streams.begin(context.Background(), owner)
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,6 @@ func (s session) watch(ctx context.Context, running *sync.WaitGroup, ping func()
 	defer tick.Stop()
 	pings := newQuestion(running, ping)
 	checks := newQuestion(running, func() error { return s.mustEnd(ctx) })
-	checks.ask()
 	answered, unsure := time.Now(), false
 	for {
 		select {

@@ -67,7 +67,8 @@ type parts struct {
 
 // live is what the server remembers of who is there now.
 type live struct {
-	events    events
+	events    events // whatever users see of workspaces and agents
+	builds    events // workspaces that have a new build
 	streams   streams
 	sessions  agentSessions
 	agentLogs agentLogs

@@ -65,6 +65,7 @@ func TestPingThatHangs(t *testing.T) {
 func TestSessionIsChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		changed := make(chan struct{}, 1)
+		changed <- struct{}{}
 		results := []error{nil, errors.New("database away"), errSuperseded}
 		calls := []time.Duration{}
 		began := time.Now()
@@ -76,7 +77,7 @@ func TestSessionIsChecked(t *testing.T) {
 		err := watch(t.Context(), s, func() error { return nil })
 		want := []time.Duration{0, time.Second, pingEvery}
 		if !errors.Is(err, errSuperseded) || !slices.Equal(calls, want) {
-			t.Errorf("watch = %v, checks at %v, want them at %v: at once, at a change, and again after trouble", err, calls, want)
+			t.Errorf("watch = %v, checks at %v, want them at %v: at each change, and again after trouble", err, calls, want)
 		}
 	})
 }
@@ -85,6 +86,7 @@ func TestSessionIsChecked(t *testing.T) {
 func TestChangeDuringACheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		changed := make(chan struct{}, 1)
+		changed <- struct{}{}
 		calls := 0
 		s := session{changed: changed, check: func(context.Context) error {
 			if calls++; calls == 1 {

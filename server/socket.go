@@ -112,7 +112,7 @@ func (j jsonSocket) ping(ctx context.Context) error {
 // serveSocket runs fn with a socket on which only we talk, and closes it. The
 // context of fn ends when the client leaves or talks.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, fn func(ctx context.Context, out jsonSocket) error) error {
-	ctx, done, err := s.streams.begin(r.Context())
+	ctx, done, err := s.streams.begin(r.Context(), callerOf(r).UserID)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (e sse) write(text string) error {
 // serveSSE runs fn with a stream of events that lasts until fn returns, the
 // client leaves or the server stops.
 func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request, fn func(ctx context.Context, out sse) error) error {
-	ctx, done, err := s.streams.begin(r.Context())
+	ctx, done, err := s.streams.begin(r.Context(), callerOf(r).UserID)
 	if err != nil {
 		return err
 	}

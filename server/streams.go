@@ -2,8 +2,15 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"sync"
+
+	"github.com/google/uuid"
 )
+
+// maxStreams is how many streams one user or agent may have. An editor window
+// has about five.
+const maxStreams = 500
 
 // streams are the answers that last: WebSockets and server-sent events.
 // http.Server neither ends nor waits for them. The zero value is ready.
@@ -11,13 +18,15 @@ type streams struct {
 	mu      sync.Mutex
 	stopped bool
 	running map[*context.CancelCauseFunc]struct{}
+	byOwner map[uuid.UUID]int
 	wait    sync.WaitGroup
 }
 
 // begin derives the context of one stream, which ends with parent or, with the
 // cause errStopping, when the server stops; done must be called when the
-// stream has ended. It fails with errStopping when the server has stopped.
-func (s *streams) begin(parent context.Context) (ctx context.Context, done func(), err error) {
+// stream has ended. It fails with errStopping when the server has stopped, and
+// when owner, a user or an agent, has too many.
+func (s *streams) begin(parent context.Context, owner uuid.UUID) (ctx context.Context, done func(), err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,18 +34,26 @@ func (s *streams) begin(parent context.Context) (ctx context.Context, done func(
 		cancel(errStopping)
 		return nil, nil, errStopping
 	}
+	if s.byOwner[owner] >= maxStreams {
+		cancel(nil)
+		return nil, nil, refuse(http.StatusTooManyRequests, "Too many open connections.", "")
+	}
 	if s.running == nil {
-		s.running = map[*context.CancelCauseFunc]struct{}{}
+		s.running, s.byOwner = map[*context.CancelCauseFunc]struct{}{}, map[uuid.UUID]int{}
 	}
 	s.running[&cancel] = struct{}{}
+	s.byOwner[owner]++
 	s.wait.Add(1)
-	return ctx, func() { s.done(&cancel) }, nil
+	return ctx, func() { s.done(&cancel, owner) }, nil
 }
 
-func (s *streams) done(cancel *context.CancelCauseFunc) {
+func (s *streams) done(cancel *context.CancelCauseFunc, owner uuid.UUID) {
 	(*cancel)(nil)
 	s.mu.Lock()
 	delete(s.running, cancel)
+	if s.byOwner[owner]--; s.byOwner[owner] == 0 {
+		delete(s.byOwner, owner)
+	}
 	s.mu.Unlock()
 	s.wait.Done()
 }
