@@ -59,6 +59,8 @@ type Conn struct {
 	life context.CancelFunc // ends its sockets
 	once sync.Once
 
+	resume resumption
+
 	loop  sync.WaitGroup
 	early sync.WaitGroup
 	info  chan result[api.ConnectionInfo]

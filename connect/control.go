@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,9 +20,10 @@ import (
 const (
 	// firstPause and lastPause bound the pauses between two tries to reach the
 	// server; they double, with jitter, so that the clients of a server that
-	// comes back do not come all at once.
+	// comes back do not come all at once. The longest lets a session over the
+	// relay go on within 3 s: the relay admits whom the coordinator knows.
 	firstPause = 50 * time.Millisecond
-	lastPause  = 10 * time.Second
+	lastPause  = 2 * time.Second
 
 	// steadyAfter is how long a connection must have lasted for the pauses to
 	// begin anew.
@@ -47,10 +49,12 @@ type session struct {
 	end   context.CancelFunc
 }
 
+// close ends the session without the WebSocket's goodbye, which would take a
+// round trip: what there was to say to the coordinator was said.
 func (s *session) close() {
 	if s != nil {
-		s.conn.Close()
 		s.end()
+		s.conn.Close()
 	}
 }
 
@@ -108,8 +112,7 @@ func final(err error) bool {
 
 // follow serves the first session and those that come after it, until ctx ends.
 func (c *Conn) follow(ctx context.Context, s *session) {
-	of := s.agent
-	resume := &resumption{}
+	of, resume := s.agent, &c.resume
 	for p := newPauses(); ; {
 		if s != nil {
 			begun := time.Now()
@@ -159,7 +162,7 @@ func (c *Conn) redial(ctx context.Context, of uuid.UUID, resume *resumption) (*s
 	}
 	s, err := dial()
 	if refusedToken(err) {
-		resume.token = ""
+		resume.set("", time.Time{})
 		s, err = dial()
 	}
 	return s, err
@@ -181,12 +184,21 @@ func refusedToken(err error) bool {
 
 // resumption is the token by which the next connection is the same peer.
 type resumption struct {
+	mu      sync.Mutex // guards below
 	token   string
 	expires time.Time
 }
 
+func (r *resumption) set(token string, expires time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.token, r.expires = token, expires
+}
+
 // valid returns the token unless it has expired.
 func (r *resumption) valid(now time.Time) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if now.After(r.expires) {
 		return ""
 	}
@@ -218,7 +230,7 @@ func (r *resumption) renew(ctx context.Context, client proto.DRPCTailnetClient) 
 	if err != nil {
 		return resumeAgain, fmt.Errorf("ask for a resume token: %w", err)
 	}
-	r.token, r.expires = res.GetToken(), res.GetExpiresAt().AsTime()
+	r.set(res.GetToken(), res.GetExpiresAt().AsTime())
 	if d := res.GetRefreshIn().AsDuration(); d > 0 {
 		return d, nil
 	}
