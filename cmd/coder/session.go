@@ -12,9 +12,12 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
+	"golang.org/x/mod/semver"
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/term"
 
 	"github.com/berthdev/berth/server/api"
 )
@@ -54,7 +57,36 @@ func (g *globals) anonymous(ctx context.Context, address string) (*api.Client, e
 	if err != nil {
 		return nil, err
 	}
-	return &api.Client{URL: u, Header: header, HTTP: &http.Client{Transport: transport()}}, nil
+	var rt http.RoundTripper = transport()
+	if !g.noVersionWarning && term.IsTerminal(int(os.Stderr.Fd())) {
+		rt = &versionWatch{RoundTripper: rt}
+	}
+	return &api.Client{URL: u, Header: header, HTTP: &http.Client{Transport: rt}}, nil
+}
+
+// versionWatch warns, once, of a server of another version. It asks nothing of
+// its own: every answer of the server names the version.
+type versionWatch struct {
+	http.RoundTripper
+	once sync.Once
+}
+
+func (v *versionWatch) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := v.RoundTripper.RoundTrip(req)
+	if err == nil {
+		if theirs := res.Header.Get(api.HeaderBuildVersion); differ(api.Version, theirs) {
+			v.once.Do(func() {
+				fmt.Fprintf(os.Stderr, "warning: this is %s, the server is %s\n", api.Version, printable(theirs))
+			})
+		}
+	}
+	return res, err
+}
+
+// differ reports whether two versions differ in major or minor. One that is
+// missing or no version does not.
+func differ(ours, theirs string) bool {
+	return semver.IsValid(theirs) && semver.MajorMinor(ours) != semver.MajorMinor(theirs)
 }
 
 func (g *globals) serverURL() (string, error) {

@@ -1,0 +1,176 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	// The test binary is coder when it is called so.
+	testscript.Main(m, map[string]func(){"coder": main})
+}
+
+// patience is how long a test waits for what must happen.
+const patience = 60 * time.Second
+
+// The first user of a lab.
+const (
+	labEmail    = "admin@example.com"
+	labPassword = "correct-horse-battery-staple-7"
+)
+
+// lab is a server, and agents of its workspaces, as processes of their own.
+type lab struct {
+	dir, url string
+	address  string // of the server
+	server   *process
+}
+
+// process is a coder that runs beside the test.
+type process struct {
+	cmd    *exec.Cmd
+	ended  chan struct{}
+	errors bytes.Buffer
+}
+
+// newLab starts a server and signs its first user in.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{dir: t.TempDir(), address: "127.0.0.1:0"}
+	l.startServer(t)
+	out := l.coder(t, "login", l.url, "--first-user-username", "admin", "--first-user-email", labEmail, "--first-user-password", labPassword)
+	if want := "Signed in to " + l.url + " as admin.\n"; out != want {
+		t.Fatalf("first login prints %q, want %q", out, want)
+	}
+	return l
+}
+
+// startServer starts the server, again under the same address.
+func (l *lab) startServer(t *testing.T) {
+	t.Helper()
+	args := []string{
+		"server", "--http-address", l.address, "--relay-address", "127.0.0.1:0",
+		"--data-dir", filepath.Join(l.dir, "data"), "--dangerous-disable-rate-limits",
+	}
+	var ready string
+	l.server, ready = start(t, nil, args...)
+	fields := strings.Fields(ready)
+	l.url = fields[len(fields)-1]
+	l.address = strings.TrimPrefix(l.url, "http://")
+}
+
+// start runs coder beside the test and returns its first line.
+func start(t *testing.T, env []string, args ...string) (*process, string) {
+	t.Helper()
+	p := &process{cmd: exec.Command("coder", args...), ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stderr = &p.errors
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make(chan string, 1)
+	go func() {
+		defer close(p.ended)
+		r := bufio.NewReader(out)
+		first, _ := r.ReadString('\n')
+		line <- first
+		r.WriteTo(new(bytes.Buffer))
+		p.cmd.Wait()
+	}()
+	t.Cleanup(func() { p.stop(syscall.SIGKILL) })
+	if args[0] == "agent" {
+		return p, ""
+	}
+	select {
+	case first := <-line:
+		if first == "" {
+			<-p.ended
+			t.Fatalf("coder %s printed nothing, and on stderr:\n%s", args, &p.errors)
+		}
+		return p, first
+	case <-time.After(patience):
+		t.Fatalf("coder %s is not ready", args)
+	}
+	panic("unreachable")
+}
+
+// stop sends a signal and waits for the end.
+func (p *process) stop(sig syscall.Signal) {
+	p.cmd.Process.Signal(sig)
+	<-p.ended
+}
+
+func (l *lab) configDir() string { return filepath.Join(l.dir, "config") }
+
+// command is coder as the signed-in user.
+func (l *lab) command(args ...string) *exec.Cmd {
+	cmd := exec.Command("coder", args...)
+	cmd.Env = append(os.Environ(), "CODER_CONFIG_DIR="+l.configDir())
+	return cmd
+}
+
+// coder runs a command that must succeed and returns its output.
+func (l *lab) coder(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := l.command(args...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("coder %s: %v\n%s", args, err, &errs)
+	}
+	return string(out)
+}
+
+// workspace makes a workspace and runs its agent.
+func (l *lab) workspace(t *testing.T, name string) *process {
+	t.Helper()
+	l.coder(t, "create", name, "--template", "byo", "--yes")
+	_, rest, _ := strings.Cut(l.coder(t, "external-workspaces", "agent-instructions", name, "-o", "json"), `"token": "`)
+	token, _, _ := strings.Cut(rest, `"`)
+	home := filepath.Join(l.dir, "home-"+name)
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"CODER_AGENT_URL=" + l.url, "CODER_AGENT_TOKEN=" + token, "HOME=" + home, "SHELL=/bin/sh"}
+	p, _ := start(t, env, "agent")
+	if out := l.coder(t, "ssh", name, "--", "echo", "ready"); out != "ready\n" {
+		t.Fatalf("ssh %s -- echo ready = %q\nagent:\n%s", name, out, &p.errors)
+	}
+	return p
+}
+
+func TestScripts(t *testing.T) {
+	l := newLab(t)
+	l.workspace(t, "blue-fox")
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			config := filepath.Join(e.WorkDir, "config")
+			if err := os.CopyFS(config, os.DirFS(l.configDir())); err != nil {
+				return err
+			}
+			e.Setenv("CODER_CONFIG_DIR", config)
+			e.Setenv("SERVER", l.url)
+			e.Setenv("EMAIL", labEmail)
+			e.Setenv("PASSWORD", labPassword)
+			return nil
+		},
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+	})
+}
