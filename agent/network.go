@@ -110,9 +110,8 @@ func (n *network) apply(m *proto.Manifest) error {
 	if err != nil {
 		return err
 	}
-	n.node.SetDERPMap(relays)
 	n.setLogin(m)
-	return nil
+	return n.node.SetDERPMap(relays)
 }
 
 func (n *network) setLogin(m *proto.Manifest) {

@@ -180,7 +180,8 @@ func (c *Coordinator) deliver(ev Event) {
 
 // carryOutLocked hands each peer its updates and ends connections. Nothing of
 // it blocks. A peer that reads too slowly is removed at once: the end of its
-// connection may have to wait for the transport to give up.
+// connection may have to wait for the transport to give up. It counts as lost,
+// not as gone for good, so that others keep its sessions until it is back.
 func (c *Coordinator) carryOutLocked(fx effects) {
 	var slow []*conn
 	for rest := fx.notes; len(rest) > 0; {
@@ -199,7 +200,7 @@ func (c *Coordinator) carryOutLocked(fx effects) {
 		}
 	}
 	for _, conn := range slow {
-		c.removeLocked(conn, Disconnect, "reads too slowly")
+		c.removeLocked(conn, Lost, "reads too slowly")
 	}
 }
 

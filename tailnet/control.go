@@ -140,13 +140,11 @@ func (c *Control) followMaps(stream proto.DRPCTailnet_StreamDERPMapsClient, node
 		}
 		m, err := derpmap.FromProto(msg).Via(c.cfg.Access)
 		if err == nil {
-			err = m.Check()
+			err = node.SetDERPMap(m)
 		}
 		if err != nil {
 			c.log.Warn("ignored a relay map", "err", err)
-			continue
 		}
-		node.SetDERPMap(m)
 	}
 }
 
@@ -237,8 +235,12 @@ func (c *Control) heed(node *Node, stream proto.DRPCTailnet_CoordinateClient, re
 func (c *Control) act(node *Node, stream proto.DRPCTailnet_CoordinateClient, do []controlAction) error {
 	var ready []*proto.CoordinateRequest_ReadyForHandshake
 	for _, a := range do {
-		if a.remove {
+		switch {
+		case a.remove:
 			node.RemovePeer(a.id)
+			continue
+		case a.hangUp:
+			node.HangUp(a.id)
 			continue
 		}
 		if err := node.SetPeer(a.id, a.program); err != nil {

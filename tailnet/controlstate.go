@@ -48,7 +48,8 @@ type controlAction struct {
 	id      uuid.UUID
 	program *proto.Node // set the peer, and tell it that we are ready if answer
 	answer  bool
-	remove  bool
+	remove  bool // forget the peer; its connections wait for it to come back
+	hangUp  bool // the peer is gone for good: end its connections
 }
 
 func newControlState(agent bool, destinations []uuid.UUID) *controlState {
@@ -70,7 +71,7 @@ func (s *controlState) update(now time.Time, id uuid.UUID, u *proto.CoordinateRe
 		if p := s.peers[id]; p != nil {
 			delete(s.peers, id)
 			if p.programmed {
-				return []controlAction{{id: id, remove: true}}
+				return []controlAction{{id: id, hangUp: true}}
 			}
 		}
 	case proto.CoordinateResponse_PeerUpdate_LOST:

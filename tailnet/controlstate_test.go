@@ -47,7 +47,7 @@ func TestControlDecisions(t *testing.T) {
 		}},
 		"others are not waited for":  {steps: []controlStep{{kind: kindNode, want: "program"}, {at: 1, kind: kindReady}}},
 		"no home relay, no use":      {steps: []controlStep{{kind: kindNode, home: -1}, {at: min}, {at: min, kind: kindNode, want: "program"}}},
-		"disconnected goes at once":  {steps: []controlStep{{kind: kindNode, want: "program"}, {at: 1, kind: kindDisconnected, want: "remove"}, {at: 2, kind: kindDisconnected}}},
+		"disconnected goes at once":  {steps: []controlStep{{kind: kindNode, want: "program"}, {at: 1, kind: kindDisconnected, want: "hang up"}, {at: 2, kind: kindDisconnected}}},
 		"held back and gone again":   {destination: true, steps: []controlStep{{kind: kindNode}, {at: 1, kind: kindDisconnected}, {at: min}}},
 		"held back and lost":         {destination: true, steps: []controlStep{{kind: kindNode}, {at: 1, kind: kindLost}, {at: min}}},
 		"lost goes after 15 minutes": {steps: []controlStep{{kind: kindNode, want: "program"}, {at: min, kind: kindLost}, {at: 16*min - 1}, {at: 16 * min, want: "remove"}}},
@@ -96,6 +96,8 @@ func describe(do []controlAction) (text string) {
 		switch {
 		case a.remove:
 			text += "remove"
+		case a.hangUp:
+			text += "hang up"
 		case a.answer:
 			text += "program+answer"
 		default:
