@@ -31,6 +31,15 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
+// withStatus is an error that is reported like others but ends the process with
+// a status of its own.
+type withStatus struct {
+	error
+	status int
+}
+
+func (w withStatus) Unwrap() error { return w.error }
+
 // errDeclined ends a command whose prompt the user refused or interrupted.
 const errDeclined = exitStatus(1)
 
@@ -51,6 +60,9 @@ func report(w io.Writer, cmd *cobra.Command, err error) int {
 	fmt.Fprintln(w, "error: "+describe(err))
 	if hint := hintFor(cmd, err); hint != "" {
 		fmt.Fprintln(w, "hint: "+hint)
+	}
+	if other := (withStatus{}); errors.As(err, &other) {
+		return other.status
 	}
 	return 1
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,6 +74,9 @@ func hostKeyAlgo(a api.Agent) string {
 
 // relay connects stdin, stdout and stderr to a session until it ends.
 func relay(ctx context.Context, s *sshclient.Session, stdin io.Reader) error {
+	// A reader of ours that goes away is an error of the write, not our end:
+	// the command must hear of it.
+	signal.Ignore(syscall.SIGPIPE)
 	go func() { // left behind in its read of the terminal
 		copyAll(s, stdin)
 		s.CloseWrite()
@@ -107,8 +111,7 @@ func show(to io.Writer, from io.WriterTo, source *sshclient.Session) {
 func status(exit sshclient.Exit, err error) error {
 	switch {
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "error: %v\nhint: is the workspace still running? coder list tells\n", err)
-		return exitStatus(exitLost)
+		return withStatus{withHint(err, "is the workspace still running? coder list tells"), exitLost}
 	case exit.Signal != "":
 		return exitStatus(128 + signalNumber(exit.Signal))
 	case !exit.Known:

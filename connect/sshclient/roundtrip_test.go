@@ -2,6 +2,7 @@ package sshclient
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/rsa"
 	"io"
 	"net"
@@ -10,8 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"crypto/rand"
 
 	"golang.org/x/crypto/ssh"
 )
