@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"go4.org/mem"
@@ -32,7 +31,7 @@ var errRefused = errors.New("client refused")
 
 func (g *gate) ask(node key.NodePublic, info derp.ClientInfo) error {
 	if g.r.derp.HasMeshKey() && g.r.derp.MeshKey().Equal(info.MeshKey) { // in constant time
-		return g.r.join(node, g.c)
+		return g.r.clients.join(node)
 	}
 	if g.r.cfg.Admit != nil {
 		ctx, cancel := context.WithTimeout(g.ctx, admitTimeout)
@@ -41,38 +40,7 @@ func (g *gate) ask(node key.NodePublic, info derp.ClientInfo) error {
 			return fmt.Errorf("%w: %w", errRefused, err)
 		}
 	}
-	return g.r.join(node, g.c)
-}
-
-// join makes c the connection to which packets for node go, until it leaves or
-// a newer one joins.
-func (r *Relay) join(node key.NodePublic, c *conn) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.clients[node]) >= maxConnsPerKey {
-		return fmt.Errorf("%w: too many connections with one key", errRefused)
-	}
-	r.clients[node] = append(r.clients[node], c)
-	return nil
-}
-
-func (r *Relay) leave(node key.NodePublic, c *conn) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	rest := slices.DeleteFunc(r.clients[node], func(o *conn) bool { return o == c })
-	if r.clients[node] = rest; len(rest) == 0 {
-		delete(r.clients, node)
-	}
-}
-
-// client returns the connection to which packets for node go, or nil.
-func (r *Relay) client(node key.NodePublic) *conn {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if conns := r.clients[node]; len(conns) > 0 {
-		return conns[len(conns)-1]
-	}
-	return nil
+	return g.r.clients.join(node)
 }
 
 // readClientInfo returns the first frame of a client, header included.

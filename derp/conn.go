@@ -33,6 +33,9 @@ type conn struct {
 	stats    *counters
 
 	partial []byte // a frame that has begun; used by Write only
+	// ready is called by Write when derpserver has told the client that it is
+	// served: from then on it can be sent packets. nil is fine.
+	ready func()
 
 	wake   chan struct{}
 	closed chan struct{}
@@ -67,6 +70,9 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 		if err := c.put(frame); err != nil {
 			return 0, err
+		}
+		if derp.FrameType(frame[0]) == derp.FrameServerInfo && c.ready != nil {
+			c.ready()
 		}
 	}
 	return total, nil
@@ -159,12 +165,12 @@ func (c *conn) drain() error {
 		if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 			return err
 		}
+		c.stats.packetsOut.Add(packets)
+		c.stats.bytesOut.Add(uint64(len(*buf)))
 		if _, err := c.Conn.Write(*buf); err != nil {
 			c.stats.droppedWrite.Add(packets)
 			return err
 		}
-		c.stats.packetsOut.Add(packets)
-		c.stats.bytesOut.Add(uint64(len(*buf)))
 	}
 }
 

@@ -54,13 +54,14 @@ type Relay struct {
 	vars  *metrics.Set // derpserver's counters
 	stats counters
 
+	clients clients
+
 	ctx    context.Context // ends with Close: the parent of what clients wait for
 	cancel context.CancelFunc
 
-	mu      sync.RWMutex // guards below
+	mu      sync.Mutex // guards below
 	closed  bool
-	closers map[*closer]bool           // servers and sockets that serve until Close
-	clients map[key.NodePublic][]*conn // the newest last
+	closers map[*closer]bool // servers and sockets that serve until Close
 	serving sync.WaitGroup
 }
 
@@ -79,7 +80,7 @@ func New(cfg Config) (*Relay, error) {
 			return nil, err
 		}
 	}
-	r := &Relay{cfg: cfg, keys: keys, log: cfg.Logger, closers: map[*closer]bool{}, clients: map[key.NodePublic][]*conn{}}
+	r := &Relay{cfg: cfg, keys: keys, log: cfg.Logger, closers: map[*closer]bool{}}
 	r.derp = derpserver.New(keys.Node, func(string, ...any) {}) // it logs each client's end, with addresses
 	if cfg.MeshKey != "" {
 		if err := r.derp.SetMeshKey(cfg.MeshKey); err != nil {

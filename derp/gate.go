@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"io"
 	"net/netip"
+	"slices"
+	"time"
 
 	"tailscale.com/derp"
 	"tailscale.com/types/key"
@@ -96,24 +98,48 @@ func (g *gate) next() error {
 		return err
 	}
 	rest := int(size) - derp.KeyLen
-	to := g.r.client(publicKey(head[derp.FrameHeaderLen:]))
-	if to == nil || !to.knows(g.node) {
-		g.pending, g.through = head, rest
-		return nil
+	dst := publicKey(head[derp.FrameHeaderLen:])
+	to := g.r.clients.of(dst)
+	if to != nil && to.knows(g.node) {
+		return g.relay(to, head, rest)
 	}
-	return g.relay(to, head, rest)
+	g.pending, g.through = head, rest
+	if to == nil && rest <= heldBytes {
+		return g.hold(dst)
+	}
+	return nil
 }
 
-// relay reads the rest of a packet and queues it for a client: the frame that
-// it gets differs in the type, and has the source where the destination was.
+// hold keeps a copy of the packet that begins with pending for dst. derpserver
+// gets the packet too, and tells the client that dst is not here.
+func (g *gate) hold(dst key.NodePublic) error {
+	frame := make([]byte, packetHeader+g.through)
+	copy(frame, g.pending)
+	if _, err := io.ReadFull(g.br, frame[packetHeader:]); err != nil {
+		return err
+	}
+	g.pending, g.through = frame, 0
+	g.r.clients.hold(dst, g.received(slices.Clone(frame)), time.Now())
+	return nil
+}
+
+// received turns the frame of a packet from this client into that for its
+// destination: it differs in the type, and has the source where the destination
+// was.
+func (g *gate) received(frame []byte) []byte {
+	frame[0] = byte(derp.FrameRecvPacket)
+	g.node.AppendTo(frame[:derp.FrameHeaderLen])
+	return frame
+}
+
+// relay reads the rest of a packet and queues it for a client.
 func (g *gate) relay(to *conn, head []byte, rest int) error {
 	frame := make([]byte, packetHeader+rest)
 	copy(frame, head)
 	if _, err := io.ReadFull(g.br, frame[packetHeader:]); err != nil {
 		return err
 	}
-	frame[0] = byte(derp.FrameRecvPacket)
-	g.node.AppendTo(frame[:derp.FrameHeaderLen])
+	frame = g.received(frame)
 	g.r.stats.packetsIn.Add(1)
 	g.r.stats.bytesIn.Add(uint64(rest))
 	if to.put(frame) != nil {

@@ -149,9 +149,10 @@ func (r *Relay) serve(ctx context.Context, nc net.Conn, br *bufio.Reader, remote
 
 	from, _ := netip.ParseAddrPort(remote) // zero behind a proxy that names none
 	g := &gate{r: r, c: c, ctx: ctx, from: from, br: br}
+	c.ready = func() { r.clients.present(g.node, c, time.Now()) }
 	brw := bufio.NewReadWriter(bufio.NewReaderSize(g, serverBuffer), bufio.NewWriterSize(c, serverBuffer))
 	r.derp.Accept(ctx, c, brw, remote)
 	if !g.node.IsZero() {
-		r.leave(g.node, c)
+		r.clients.leave(g.node, c)
 	}
 }

@@ -19,7 +19,7 @@ type Stats struct {
 	PacketsOut, BytesOut uint64 // to clients
 
 	Dropped      uint64 // packets that were the oldest of a full queue
-	DroppedWrite uint64 // packets of a write that failed
+	DroppedWrite uint64 // packets, counted as out, of a write that failed
 	// NotHere counts how often a client was told that the destination of its
 	// packets is not connected; such packets are dropped.
 	NotHere uint64
