@@ -112,6 +112,9 @@ func (s *Server) getCLIAuth(w http.ResponseWriter, r *http.Request) error {
 	if err := require(c, auth.Create, auth.APIKey(c.UserID)); err != nil {
 		return err
 	}
+	if err := s.limit(bucket{c.UserID.String(), "token page"}, loginsPerMinute); err != nil {
+		return err
+	}
 	token, err := s.newKey(r.Context(), store.NewAPIKey{
 		UserID: c.UserID, LoginType: store.LoginPassword, Lifetime: defaultTokenLifetime, IPAddress: remoteIP(r),
 	})

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -18,6 +19,7 @@ import (
 	agentproto "github.com/berthdev/berth/agent/proto"
 	"github.com/berthdev/berth/coordinator"
 	"github.com/berthdev/berth/server/api"
+	"github.com/berthdev/berth/server/auth"
 	"github.com/berthdev/berth/server/store"
 	"github.com/berthdev/berth/tailnet/proto"
 )
@@ -350,6 +352,27 @@ func TestScopedToken(t *testing.T) {
 	if _, err := scoped.User(t.Context(), api.Me); api.StatusCode(err) != http.StatusUnauthorized {
 		t.Errorf("User(me) with a deleted key = %v, want 401", err)
 	}
+}
+
+// An expired key is told that it has expired, for a week.
+func TestExpiredKey(t *testing.T) {
+	each(t, func(t *testing.T, d *deployment) {
+		c := d.owner()
+		now := time.Now()
+		d.removeExpired(t.Context(), now.Add(time.Hour+keepExpired-time.Minute))
+		if _, err := c.User(t.Context(), api.Me); err != nil {
+			t.Fatalf("User(me) before the key may be removed: %v", err)
+		}
+		_, _, err := d.auth.Authenticate(t.Context(), c.Token, "192.0.2.1", now.Add(2*time.Hour))
+		var refused *auth.UnauthenticatedError
+		if !errors.As(err, &refused) || !strings.Contains(refused.Detail, "API key expired at") {
+			t.Errorf("Authenticate after the end of the key = %v", err)
+		}
+		d.removeExpired(t.Context(), now.Add(time.Hour+keepExpired+time.Minute))
+		if _, err := c.User(t.Context(), api.Me); api.StatusCode(err) != http.StatusUnauthorized {
+			t.Errorf("User(me) after the key was removed = %v, want 401", err)
+		}
+	})
 }
 
 // What has no kind is an internal error with an id that the log knows.

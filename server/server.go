@@ -215,6 +215,10 @@ func (s *Server) Run(ctx context.Context) error {
 		serve("relay", func() error { return s.relay.ServeTLS(s.listening.relay) })
 		serve("STUN", func() error { return s.relay.ServeSTUN(s.listening.stun) })
 	}
+	g.Go(func() error {
+		s.cleanUp(ctx)
+		return nil
+	})
 	s.log.Info("server started", "url", s.access.String(), "address", s.Addr().String(), "relay", s.listening.relayTCP)
 	<-ctx.Done()
 	err := s.stop(main, split)

@@ -74,25 +74,38 @@ func templateFilter(q string) (keep func(store.Template) bool, err error) {
 		}
 	}
 	return func(t store.Template) bool {
-		is := func(key, value string) bool {
-			want, given := terms[key]
-			return !given || strings.EqualFold(want, value)
+		for key, want := range terms {
+			if !templateMatches(t, key, want) {
+				return false
+			}
 		}
-		has := func(key string, value bool) bool {
-			want, given := terms[key]
-			b, _ := strconv.ParseBool(want)
-			return !given || b == value
-		}
-		author := ""
-		if t.CreatedBy != nil {
-			author = t.CreatedBy.Username
-		}
-		ids, byID := terms["ids"]
-		return is("exact_name", t.Name) && is("organization", t.Organization.Name) && is("author", author) &&
-			has("deprecated", t.DeprecationMessage != "") && has("deleted", false) && has("has-ai-task", false) &&
-			(strings.Contains(strings.ToLower(t.Name), terms["name"]) || strings.Contains(strings.ToLower(t.DisplayName), terms["name"])) &&
-			(!byID || slices.Contains(strings.Split(ids, ","), t.ID.String()))
+		return true
 	}, nil
+}
+
+// templateMatches reports whether a template is what one term of a search
+// wants; want is lower-case.
+func templateMatches(t store.Template, key, want string) bool {
+	is := func(value bool) bool {
+		b, err := strconv.ParseBool(want)
+		return err == nil && b == value
+	}
+	switch key {
+	case "name":
+		return strings.Contains(strings.ToLower(t.Name), want) || strings.Contains(strings.ToLower(t.DisplayName), want)
+	case "exact_name":
+		return strings.EqualFold(t.Name, want)
+	case "organization":
+		return strings.EqualFold(t.Organization.Name, want) || t.Organization.ID.String() == want
+	case "author":
+		return t.CreatedBy != nil && strings.EqualFold(t.CreatedBy.Username, want)
+	case "ids":
+		return slices.Contains(strings.Split(want, ","), t.ID.String())
+	case "deprecated":
+		return is(t.DeprecationMessage != "")
+	default: // deleted, has-ai-task: none is
+		return is(false)
+	}
 }
 
 func (s *Server) getTemplate(w http.ResponseWriter, r *http.Request) error {

@@ -74,8 +74,10 @@ func (s *Server) listVersionResources(w http.ResponseWriter, r *http.Request) er
 	resource := api.Resource{
 		CreatedAt: v.CreatedAt, JobID: v.JobID, WorkspaceTransition: api.TransitionStart,
 		Type: byoResourceType, Name: byoResourceName, Metadata: []api.ResourceMetadata{},
-		Agents: []api.Agent{s.agentJSON(store.Agent{CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt, AgentSpec: spec,
-			AgentState: store.AgentState{LifecycleState: store.LifecycleCreated, Subsystems: []string{}}})},
+		Agents: []api.Agent{s.agentJSON(store.Agent{
+			CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt, AgentSpec: spec,
+			AgentState: store.AgentState{LifecycleState: store.LifecycleCreated, Subsystems: []string{}},
+		})},
 	}
 	return ok(w, []api.Resource{resource})
 }
