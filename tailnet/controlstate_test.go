@@ -36,8 +36,11 @@ func TestControlDecisions(t *testing.T) {
 			{kind: kindNode, want: "program+answer"}, {at: min, kind: kindNode, want: "program+answer"},
 		}},
 		"a client waits for its destination": {destination: true, steps: []controlStep{
-			{kind: kindNode}, {at: time.Second, kind: kindReady, want: "program"},
-			{at: 2 * time.Second, kind: kindReady}, {at: 3 * time.Second, kind: kindNode, want: "program"}, {at: min},
+			{kind: kindNode},
+			{at: time.Second, kind: kindReady, want: "program"},
+			{at: 2 * time.Second, kind: kindReady},
+			{at: 3 * time.Second, kind: kindNode, want: "program"},
+			{at: min},
 		}},
 		"ready before the record is remembered": {destination: true, steps: []controlStep{
 			{kind: kindReady}, {at: 1, kind: kindNode, want: "program"},
@@ -52,8 +55,11 @@ func TestControlDecisions(t *testing.T) {
 		"held back and lost":         {destination: true, steps: []controlStep{{kind: kindNode}, {at: 1, kind: kindLost}, {at: min}}},
 		"lost goes after 15 minutes": {steps: []controlStep{{kind: kindNode, want: "program"}, {at: min, kind: kindLost}, {at: 16*min - 1}, {at: 16 * min, want: "remove"}}},
 		"a handshake keeps the lost": {steps: []controlStep{
-			{kind: kindNode, want: "program"}, {at: min, kind: kindLost}, {at: 16 * min, handshake: 10 * min},
-			{at: 25*min - 1, handshake: 10 * min}, {at: 25 * min, handshake: 10 * min, want: "remove"},
+			{kind: kindNode, want: "program"},
+			{at: min, kind: kindLost},
+			{at: 16 * min, handshake: 10 * min},
+			{at: 25*min - 1, handshake: 10 * min},
+			{at: 25 * min, handshake: 10 * min, want: "remove"},
 		}},
 		"lost and back": {steps: []controlStep{
 			{kind: kindNode, want: "program"}, {at: min, kind: kindLost}, {at: 2 * min, kind: kindNode, want: "program"}, {at: 60 * min},
