@@ -26,9 +26,9 @@ type deployment struct {
 }
 
 // deploy starts a server on a machine whose address is host and makes the
-// workspace.
-func (e *environment) deploy(ctx context.Context, on machine, host string) (*deployment, error) {
-	d, err := e.startServer(ctx, on, host)
+// workspace. args are the server's.
+func (e *environment) deploy(ctx context.Context, on machine, host string, args ...string) (*deployment, error) {
+	d, err := e.startServer(ctx, on, host, args...)
 	if err != nil {
 		return nil, err
 	}

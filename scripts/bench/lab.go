@@ -24,7 +24,7 @@ const (
 	// its own.
 	lossClients = 8
 	lossRuns    = 1000
-	lossFor     = 100 * time.Second
+	lossFor     = 80 * time.Second
 	// lossLimit is how long one run may take: longer is a failure.
 	lossLimit = 30 * time.Second
 )
@@ -39,7 +39,8 @@ func labSessions(ctx context.Context, e *environment) (rows []row, err error) {
 		for i := range clients {
 			clients[i] = k.Host(fmt.Sprintf("client%d", i))
 		}
-		d, err := e.deploy(ctx, server.Command, server.Addr().String())
+		// One user connects more often than the limits allow.
+		d, err := e.deploy(ctx, server.Command, server.Addr().String(), "--dangerous-disable-rate-limits")
 		if err != nil {
 			return err
 		}
@@ -57,9 +58,8 @@ func labSessions(ctx context.Context, e *environment) (rows []row, err error) {
 		if rows, err = roundTrips(ctx, d, peer, clients[0]); err != nil {
 			return err
 		}
-		lossy, err := lossySessions(ctx, d, clients)
-		rows = append(rows, lossy...)
-		return err
+		rows = append(rows, lossySessions(ctx, d, clients)...)
+		return nil
 	})
 	return rows, err
 }
@@ -93,7 +93,7 @@ func roundTrips(ctx context.Context, d *deployment, peer *openSSH, client *netla
 
 // lossySessions loses some of the first packets of each connection, each time
 // others.
-func lossySessions(ctx context.Context, d *deployment, clients []*netlab.Host) ([]row, error) {
+func lossySessions(ctx context.Context, d *deployment, clients []*netlab.Host) []row {
 	var (
 		next   atomic.Uint64
 		mu     sync.Mutex // guards took and errs
@@ -121,16 +121,16 @@ func lossySessions(ctx context.Context, d *deployment, clients []*netlab.Host) (
 		})
 	}
 	wg.Wait()
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("%d of %d sessions failed, among them: %w", len(errs), len(errs)+len(took), errs[0])
-	}
 	const name = "cold coder ssh, 50 ms RTT, first 5 packets lost with p = 0.2, "
+	if len(errs) > 0 {
+		return []row{failed(name+"p99", fmt.Errorf("%d of %d sessions failed, among them: %w", len(errs), len(errs)+len(took), errs[0]))}
+	}
 	of := fmt.Sprintf(" of %d", len(took))
 	return []row{
 		{name: name + "p50" + of, value: median(took), unit: "ms"},
 		{name: name + "p99" + of, value: percentile(took, 0.99), unit: "ms", limits: []limit{atMost(2000)}},
 		{name: name + "longest" + of, value: percentile(took, 1), unit: "ms"},
-	}, nil
+	}
 }
 
 func lossyRun(ctx context.Context, d *deployment, client *netlab.Host, seed uint64) (time.Duration, error) {

@@ -61,8 +61,7 @@ func failed(name string, err error) row { return row{name: name, err: err} }
 // cells are the row as the table shows it.
 func (r row) cells() []string {
 	if r.err != nil {
-		first, _, _ := strings.Cut(r.err.Error(), "\n")
-		return []string{r.name, "error: " + first, "", "", "", "", "", "no"}
+		return []string{r.name, "error, see below", "", "", "", "", "", "no"}
 	}
 	c := []string{r.name, number(r.value), r.unit, r.peer, "", "", "", ""}
 	if r.peer != "" {

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	streamFor  = 4 * time.Second
+	streamFor  = 3 * time.Second
 	streamPort = 7
 )
 

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	throughputBytes = 512 << 20
+	throughputBytes = 256 << 20
 	throughputRuns  = 3
 )
 
@@ -45,7 +45,7 @@ func throughput(ctx context.Context, e *environment) ([]row, error) {
 		return throughputBytes * 8 / 1e9 / time.Duration(ms*float64(time.Millisecond)).Seconds()
 	}
 	return []row{{
-		name: "coder ssh ws 'cat > /dev/null', direct, 512 MiB", value: rate(median(took[0])), unit: "Gbit/s",
+		name: "coder ssh ws 'cat > /dev/null', direct, 256 MiB", value: rate(median(took[0])), unit: "Gbit/s",
 		peer: "ssh to sshd", peerValue: rate(median(took[1])),
 	}}, nil
 }
