@@ -46,7 +46,7 @@ func (s *Stack) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, err
 	}
 	if terr != nil {
 		ep.Close()
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: goError(terr)}
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: s.dialError(terr)}
 	}
 	return gonet.NewTCPConn(wq, ep), nil
 }
@@ -149,6 +149,17 @@ func (l *Listener) Addr() net.Addr {
 }
 
 // goError gives the errors that callers branch on the names they have elsewhere.
+// dialError is what a dial failed with; a stack that was closed meanwhile fails
+// in many ways.
+func (s *Stack) dialError(terr tcpip.Error) error {
+	select {
+	case <-s.done:
+		return net.ErrClosed
+	default:
+		return goError(terr)
+	}
+}
+
 func goError(terr tcpip.Error) error {
 	switch terr.(type) {
 	case *tcpip.ErrConnectionRefused:
