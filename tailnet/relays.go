@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -47,14 +48,18 @@ func newRelays(n *Node) *relays {
 }
 
 // SetDERPMap replaces the map of relays. It returns an error, and changes
-// nothing, if the map has no relay or is not sound.
+// nothing, if the map has no relay or is not sound. The same map again, which a
+// server sends when it is back, makes the node redial a home relay that does not
+// answer.
 func (n *Node) SetDERPMap(m *derpmap.Map) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
 	r := n.relays
 	r.mu.Lock()
-	r.given, r.fresh = m.Clone(), true
+	if !reflect.DeepEqual(r.given, m) {
+		r.given, r.fresh = m.Clone(), true
+	}
 	r.mu.Unlock()
 	notify(r.changed)
 	return nil
@@ -85,6 +90,21 @@ func (r *relays) take() (m *derpmap.Map, fresh bool) {
 	m, fresh = r.given, r.fresh
 	r.fresh = false
 	return m, fresh
+}
+
+// renew applies a map that is new. It keeps what is known of the relays when it
+// is not; then the server is back and its relay with it, which upstream would
+// notice only after its pause of up to 7.5 s.
+func (r *relays) renew(ctx context.Context) {
+	r.mu.Lock()
+	fresh := r.fresh
+	r.mu.Unlock()
+	switch {
+	case fresh:
+		r.apply(ctx)
+	case !r.live.asked.IsZero():
+		r.redial()
+	}
 }
 
 // apply hands the map to magicsock, makes its relays reachable and keeps or

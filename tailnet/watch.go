@@ -38,7 +38,7 @@ func (n *Node) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-n.relays.changed:
-			n.relays.apply(ctx)
+			n.relays.renew(ctx)
 		case <-n.relays.echoes:
 			n.relays.live.heard(time.Now())
 		case delta := <-changes.Events():
