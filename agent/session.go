@@ -26,12 +26,12 @@ import (
 var errNetwork = errors.New("start the network")
 
 // Waits between two tries to reach the server. The longest, with its jitter,
-// lets an agent be back within 3 s of a restart of the server and its relay,
+// lets an agent be back within 2.25 s of a restart of the server and its relay,
 // which admits it only then; the jitter spreads thousands of agents over that
 // time.
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 2 * time.Second
+	lastRetry  = 1500 * time.Millisecond
 )
 
 // settledAfter is how long a session must have lasted for the next try to be

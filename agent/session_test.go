@@ -29,8 +29,8 @@ func TestRefusalsThatAreFinal(t *testing.T) {
 
 func TestJitterStaysWithinTheBudgetOfAReconnect(t *testing.T) {
 	for range 1000 {
-		if d := jitter(lastRetry); d < lastRetry/2 || d > 3*time.Second {
-			t.Fatalf("jitter(%v) = %v, want between half of it and 3s", lastRetry, d)
+		if d := jitter(lastRetry); d < lastRetry/2 || d > 2250*time.Millisecond {
+			t.Fatalf("jitter(%v) = %v, want between half of it and 2.25s", lastRetry, d)
 		}
 	}
 }

@@ -23,7 +23,7 @@ const (
 	// comes back do not come all at once. The longest lets a session over the
 	// relay go on within 3 s: the relay admits whom the coordinator knows.
 	firstPause = 50 * time.Millisecond
-	lastPause  = 2 * time.Second
+	lastPause  = 1500 * time.Millisecond
 
 	// steadyAfter is how long a connection must have lasted for the pauses to
 	// begin anew.
