@@ -149,9 +149,12 @@ type Server struct {
 }
 
 // NewServer returns the answering side over stream, which it owns from now on.
-// Call Serve to answer and Close to end.
+// Call Serve to answer, Ping now and then to notice that the other side is gone,
+// and Close to end.
 func NewServer(stream net.Conn) (*Server, error) {
-	session, err := yamux.Server(stream, config())
+	cfg := config()
+	cfg.EnableKeepAlive = false // the caller pings, and thousands of sessions wait here
+	session, err := yamux.Server(stream, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open yamux session: %w", err)
 	}
