@@ -33,7 +33,8 @@ func (s *deadSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 func (s *deadSocket) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) { return len(b), nil }
-func (s *deadSocket) WriteTo(b []byte, _ net.Addr) (int, error)                  { return len(b), nil }
+
+func (s *deadSocket) WriteTo(b []byte, _ net.Addr) (int, error) { return len(b), nil }
 
 func (s *deadSocket) Close() error {
 	s.once.Do(func() { close(s.closed) })

@@ -3,7 +3,6 @@ package netlab
 import (
 	"context"
 	"fmt"
-
 	"net/netip"
 	"sync"
 

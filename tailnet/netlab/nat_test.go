@@ -2,7 +2,6 @@ package netlab
 
 import (
 	"context"
-
 	"net/netip"
 	"testing"
 
