@@ -95,9 +95,11 @@ func (r *testRelay) stop() {
 	if r.server == nil {
 		return
 	}
-	r.derp.Close()
+	// The listener first: a node that comes back at once would stay with the
+	// relay that ends.
 	r.server.Close()
 	<-r.done
+	r.derp.Close()
 	r.server = nil
 }
 
