@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"tailscale.com/derp/derphttp"
@@ -29,13 +30,12 @@ import (
 	"github.com/berthdev/berth/tailnet"
 	"github.com/berthdev/berth/tailnet/derpmap"
 	"github.com/berthdev/berth/tailnet/proto"
-	"github.com/google/uuid"
 )
 
 // The waits between two tries of package agent.
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 3 * time.Second
+	lastRetry  = 1500 * time.Millisecond
 )
 
 // fleet is many agents without nodes.

@@ -105,10 +105,10 @@ func (e *environment) startPart(ctx context.Context, env []string, args ...strin
 	return p, strings.TrimPrefix(line, "ready "), nil
 }
 
-// part starts a part of the benchmark.
+// part starts a part of the benchmark. Its files go with the environment.
 func (e *environment) part(ctx context.Context, env []string, args ...string) (*process, error) {
 	cmd := exec.CommandContext(ctx, e.self, args...)
-	cmd.Env = append(without("CODER_"), env...)
+	cmd.Env = append(append(without("CODER_"), "TMPDIR="+e.dir), env...)
 	return start(cmd)
 }
 
@@ -120,12 +120,12 @@ func (e *environment) measureStream(ctx context.Context, k *streamKind) error {
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
+	defer sink.kill9() // a tsnet node takes seconds to say goodbye
 	source, err := e.part(ctx, k.env, append([]string{"stream", k.network, "source"}, k.args...)...)
 	if err != nil {
 		return err
 	}
-	defer source.Close()
+	defer source.kill9()
 	sent, received := relayLines(ctx, source, sink), relayLines(ctx, sink, source)
 	var ends [2]streamResult
 	for i, end := range []<-chan string{sent, received} {

@@ -13,7 +13,9 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"time"
 
+	"tailscale.com/client/local"
 	"tailscale.com/derp/derpserver"
 	"tailscale.com/ipn/store/mem"
 	"tailscale.com/net/stunserver"
@@ -103,15 +105,21 @@ func (t *tsnetEnd) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		pong, err := client.Ping(ctx, t.peer, tailcfg.PingDisco)
-		if err != nil {
-			return nil, fmt.Errorf("ping the peer: %w", err)
-		}
-		if pong.Err == "" && (pong.Endpoint != "") == t.direct {
+	for ctx.Err() == nil {
+		if t.pathIsAsWanted(ctx, client) {
 			return t.server.Dial(ctx, "tcp", netip.AddrPortFrom(t.peer, streamPort).String())
 		}
 	}
+	return nil, fmt.Errorf("path to the peer: %w", ctx.Err())
+}
+
+// pathIsAsWanted pings the peer. A ping that is lost, or that nobody answers
+// because the peer is not known yet, is followed by the next.
+func (t *tsnetEnd) pathIsAsWanted(ctx context.Context, client *local.Client) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	pong, err := client.Ping(ctx, t.peer, tailcfg.PingDisco)
+	return err == nil && pong.Err == "" && (pong.Endpoint != "") == t.direct
 }
 
 // drops is not counted by tsnet where we could read it.
