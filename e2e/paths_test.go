@@ -59,6 +59,7 @@ func TestPingIsRelayedFirstThenDirect(t *testing.T) {
 }
 
 func TestWithoutUDPOnOneSideIsRelayed(t *testing.T) {
+	t.Parallel()
 	for _, side := range []string{"client", "workspace"} {
 		t.Run(side, func(t *testing.T) {
 			p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)

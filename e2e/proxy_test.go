@@ -46,37 +46,46 @@ http {
 }
 `
 
-// TestBehindProxyThatPassesOnlyWebSockets has a plain http access URL, and a
-// relay port that nobody reaches.
-func TestBehindProxyThatPassesOnlyWebSockets(t *testing.T) {
-	w := newWorld(t)
-	front, back := w.Host("front"), w.Host("back")
+// proxied is a place whose server is reached through such a proxy only, by
+// plain http, so that the relay's own port is not reached at all.
+func proxied(t *testing.T) (*place, *Shell) {
+	t.Helper()
+	p := &place{World: newWorld(t)}
+	front, back := p.Host("front"), p.Host("back")
 	url := "http://" + front.Addr().String()
-	s := w.Serve(back, "--access-url", url)
-	startNginx(t, w, front, fmt.Sprintf("%v:%d", back.Addr(), HTTPPort))
-	box, client := w.Router("office", netlab.EasyNAT).Host("box"), w.Router("home", netlab.EasyNAT).Host("client")
-	for _, h := range []*netlab.Host{box, client} {
+	p.server = p.Serve(back, "--access-url", url)
+	startNginx(t, p.World, front, fmt.Sprintf("%v:%d", back.Addr(), HTTPPort))
+	p.office, p.home = p.Router("office", netlab.EasyNAT), p.Router("home", netlab.EasyNAT)
+	p.box, p.client = p.office.Host("box"), p.home.Host("client")
+	for _, h := range []*netlab.Host{p.box, p.client} {
 		h.Block(netlab.Filter{Addr: back.Addr()})
 	}
-	agent := s.StartAgent(box, url, s.Create("ws"))
-	if _, err := agent.WaitLine(within(t, time.Minute), "connected to the server"); err != nil {
+	p.agent = p.server.StartAgent(p.box, url, p.server.Create("ws"))
+	if _, err := p.agent.WaitLine(within(t, time.Minute), "connected to the server"); err != nil {
 		t.Fatal(err)
 	}
-	u := s.User(client)
-	u.Env = append(u.Env, "CODER_URL="+url)
+	p.user = p.server.User(p.client)
+	p.user.Env = append(p.user.Env, "CODER_URL="+url)
+	return p, p.user.Shell("ws")
+}
+
+func TestBehindProxyThatPassesOnlyWebSockets(t *testing.T) {
+	p, shell := proxied(t)
 	began := time.Now()
-	if r := u.Run(within(t, time.Minute), "ssh", "ws", "--", "echo", "through"); r.Code != 0 || r.Stdout != "through\n" {
+	if r := p.user.Run(within(t, time.Minute), "ssh", "ws", "--", "echo", "through"); r.Code != 0 || r.Stdout != "through\n" {
 		t.Errorf("coder ssh = %+v, want %q", r, "through\n")
 	}
-	t.Logf("the first session took %v", time.Since(began))
-	if got := u.Ping(within(t, time.Minute), "ws", 5); slices.Contains(got, Direct) {
+	t.Logf("a new session took %v", time.Since(began))
+	if got := p.user.Ping(within(t, time.Minute), "ws", 5); slices.Contains(got, Direct) {
 		t.Errorf("coder ping = %v, want relay only", got)
 	}
-	shell := u.Shell("ws")
-	shell.MustGoOn(3*time.Second, 2*time.Second)
-	if log := accessLog(t, w, front); !strings.Contains(log, "GET /derp HTTP/1.1\" 101") {
+	if log := accessLog(t, p.World); !strings.Contains(log, "GET /derp HTTP/1.1\" 101") {
 		t.Errorf("no WebSocket to the relay went through the proxy; its log:\n%s", log)
 	}
+	p.server.Kill9()
+	p.server.Restart()
+	t.Logf("open shell answers %v after the restart", shell.MustAwait(afterRelay))
+	shell.MustGoOn(3*time.Second, whileDirect)
 }
 
 func startNginx(t *testing.T, w *World, h *netlab.Host, upstream string) {
@@ -114,9 +123,9 @@ func awaitListener(t *testing.T, p *netlab.Proc, h *netlab.Host, address string)
 	}
 }
 
-func accessLog(t *testing.T, w *World, h *netlab.Host) string {
+func accessLog(t *testing.T, w *World) string {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(w.Dir(h.Name()), "access.log"))
+	raw, err := os.ReadFile(filepath.Join(w.Dir("front"), "access.log"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,15 @@ func relayed(t *testing.T) (*place, *Shell) {
 	return p, shell
 }
 
+// passes lets an outage last: it is no event that could be waited for.
+func passes(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}
+
 func TestRelayBlockedAfterContactStaysUp(t *testing.T) {
 	p, shell := direct(t)
 	shell.Silence()
@@ -49,6 +58,7 @@ func TestRelayBlockedAfterContactStaysUp(t *testing.T) {
 }
 
 func TestServerKilledShellGoesOn(t *testing.T) {
+	t.Parallel()
 	t.Run("direct", func(t *testing.T) {
 		p, shell := direct(t)
 		shell.Silence()
@@ -71,7 +81,7 @@ func TestServerKilledShellGoesOn(t *testing.T) {
 	t.Run("relayed, away for long", func(t *testing.T) {
 		p, shell := relayed(t)
 		p.server.Kill9()
-		<-time.After(20 * time.Second)
+		passes(t, 20*time.Second)
 		p.server.Restart()
 		back := time.Now()
 		t.Logf("open shell answers %v after the restart", shell.MustAwait(afterRelay))
@@ -117,6 +127,7 @@ func newSessionBy(t *testing.T, p *place, deadline time.Time) {
 }
 
 func TestAddressChanges(t *testing.T) {
+	t.Parallel()
 	cafe := func(p *place) *netlab.Router { return p.Router("cafe", netlab.EasyNAT) }
 	for _, test := range []struct {
 		name   string
@@ -152,12 +163,13 @@ func TestAddressChanges(t *testing.T) {
 // TestPartitionHeals cuts the network for longer than TCP and NATs keep what
 // is not used.
 func TestPartitionHeals(t *testing.T) {
+	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) (*place, *Shell){"direct": direct, "relayed": relayed} {
 		t.Run(name, func(t *testing.T) {
 			p, shell := begin(t)
 			link := p.client.Link()
 			link.Set(netlab.Conditions{Down: true})
-			<-time.After(65 * time.Second)
+			passes(t, 65*time.Second)
 			link.Set(netlab.Conditions{})
 			t.Logf("open shell answers %v after the end of the partition", shell.MustAwait(afterHeal))
 			shell.MustGoOn(2*time.Second, whileDirect)
