@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/mod/semver"
 	"golang.org/x/net/http/httpguts"
@@ -57,7 +56,7 @@ func (g *globals) anonymous(ctx context.Context, address string) (*api.Client, e
 	if err != nil {
 		return nil, err
 	}
-	var rt http.RoundTripper = transport()
+	var rt http.RoundTripper = api.Transport()
 	if !g.noVersionWarning && term.IsTerminal(int(os.Stderr.Fd())) {
 		rt = &versionWatch{RoundTripper: rt}
 	}
@@ -109,18 +108,6 @@ func (g *globals) stored(name string) (string, error) {
 		return "", err
 	}
 	return dir.read(name)
-}
-
-// transport speaks HTTP/1.1 only: a connection that carried a call then
-// carries the next WebSocket, where HTTP/2 would need a second connection and
-// TLS handshake.
-func transport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	t.MaxIdleConnsPerHost = 4
-	t.IdleConnTimeout = 90 * time.Second
-	return t
 }
 
 // headers are what --header and --header-command add to every request.
