@@ -157,7 +157,8 @@ func (b *bind) sendVia(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) (pa
 }
 
 // sentVia is called by magicsock for each batch that it sent or received; for a
-// sent one before Send returns. dst is a relay's fake address or a UDP address.
+// sent one before Send returns. dst is a relay's fake address or a UDP address, of
+// a received one that it came from.
 func (n *Node) sentVia(_ ipproto.Proto, node, dst netip.AddrPort, packets, _ int, received bool) {
 	relay := dst.Addr() == tailcfg.DerpMagicIPAddr
 	p := n.peerByAddr(node.Addr())
@@ -166,7 +167,8 @@ func (n *Node) sentVia(_ ipproto.Proto, node, dst netip.AddrPort, packets, _ int
 		n.relayHeard.Store(true)
 	case received:
 		if p != nil {
-			p.deaf.heard()
+			e := p.endpoint.Load()
+			p.deaf.heard(e != nil && *e == dst)
 		}
 	case relay:
 		n.lastSent.Store(time.Now().UnixNano())
@@ -178,6 +180,14 @@ func (n *Node) sentVia(_ ipproto.Proto, node, dst netip.AddrPort, packets, _ int
 	case p != nil:
 		n.lastSent.Store(time.Now().UnixNano())
 		p.udpSends.Add(1)
-		p.endpoint.Store(&dst)
+		p.sentTo(dst)
+	}
+}
+
+// sentTo notes the address that packets go to.
+func (p *peer) sentTo(addr netip.AddrPort) {
+	if old := p.endpoint.Load(); old == nil || *old != addr {
+		p.endpoint.Store(&addr)
+		p.deaf.moved()
 	}
 }

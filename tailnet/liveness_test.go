@@ -82,10 +82,34 @@ func TestDeafness(t *testing.T) {
 	} {
 		now = now.Add(s.after)
 		if s.heard {
-			d.heard()
+			d.heard(true)
 		}
 		if got := d.isDeaf(now); got != s.want {
 			t.Errorf("step %d: isDeaf = %v, want %v", i, got, s.want)
+		}
+	}
+}
+
+// TestDeafnessOfMovedPeer: what comes from another address shows nothing, unless
+// that has been so all the time.
+func TestDeafnessOfMovedPeer(t *testing.T) {
+	begun := time.Unix(1e9, 0)
+	for _, tt := range []struct {
+		name   string
+		before func(*deafness)
+		want   bool
+	}{
+		{"peer moved", func(d *deafness) { d.heard(true) }, true},
+		{"always from another address", func(d *deafness) { d.heard(false) }, false},
+		{"we send elsewhere now", func(d *deafness) { d.heard(true); d.moved() }, false},
+	} {
+		var d deafness
+		tt.before(&d)
+		d.isDeaf(begun)
+		d.heard(false)
+		d.isDeaf(begun.Add(1))
+		if got := d.isDeaf(begun.Add(deafAfter)); got != tt.want {
+			t.Errorf("%s: isDeaf a second after packets came from another address = %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
