@@ -6,7 +6,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,10 +44,30 @@ func (m withBinary) Run() (code int) {
 	return m.M.Run()
 }
 
+// dependOnSource reads the folders of the source, so that go test sees what the
+// binary is made of and does not take an old result for a new one.
+func dependOnSource() error {
+	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "build") {
+			return filepath.SkipDir
+		}
+		return err
+	})
+}
+
 // newWorld makes a world with perfect links, beside those of other tests.
 func newWorld(t *testing.T) *World {
 	t.Helper()
 	t.Parallel()
+	return newWorldAlone(t)
+}
+
+// newWorldAlone makes a world that no other is beside.
+func newWorldAlone(t *testing.T) *World {
+	t.Helper()
+	if err := dependOnSource(); err != nil {
+		t.Fatal(err)
+	}
 	return New(t, coder, netlab.KernelConfig{})
 }
 

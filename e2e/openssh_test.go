@@ -16,15 +16,13 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/berthdev/berth/tailnet/netlab"
 )
 
 // newMachine is a deployment on one machine, as `make demo` makes it. Nothing
 // runs beside it: it moves much.
 func newMachine(t *testing.T) (*World, *User) {
 	t.Helper()
-	w := New(t, coder, netlab.KernelConfig{})
+	w := newWorldAlone(t)
 	h := w.Host("machine")
 	s := w.Serve(h)
 	s.Agent(h, "ws")

@@ -25,6 +25,7 @@ func direct(t *testing.T) (*place, *Shell) {
 	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
 	shell := p.user.Shell("ws")
 	shell.MustBecome(Direct, directSoon)
+	shell.MustGoOn(time.Second, whileDirect) // the workspace has found the path too
 	return p, shell
 }
 
