@@ -32,6 +32,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/tailscale/wireguard-go/device"
+	"tailscale.com/health"
 	"tailscale.com/net/netmon"
 	"tailscale.com/net/netns"
 	"tailscale.com/tailcfg"
@@ -196,7 +197,8 @@ func (n *Node) startMagic(metrics *usermetric.Registry) (err error) {
 	}
 	n.magic, err = magicsock.NewConn(magicsock.Options{
 		EventBus: n.events, NetMon: n.network, Metrics: metrics, Logf: n.logf,
-		Port: n.cfg.ListenPort, TestOnlyPacketListener: listener, DisablePortMapper: true,
+		HealthTracker: health.NewTracker(n.events), // without one, upstream prints stacks to stderr where $CI is set
+		Port:          n.cfg.ListenPort, TestOnlyPacketListener: listener, DisablePortMapper: true,
 		EndpointsFunc: n.endpointsChanged, OnDERPRecv: n.relayReceived, IdleFunc: n.idle,
 	})
 	if err != nil {
