@@ -3,6 +3,7 @@
 package sshd
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
@@ -93,6 +95,13 @@ func TestTerminalHangsUp(t *testing.T) {
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// Open for both, so that the process need not wait for a reader: the kernel
+	// and the server both send SIGHUP, and the second would interrupt that.
+	f, err := os.OpenFile(fifo, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
 	client := l.dial(t)
 	s := newSession(t, client)
 	if err := s.RequestPty("xterm", 24, 80, nil); err != nil {
@@ -100,7 +109,10 @@ func TestTerminalHangsUp(t *testing.T) {
 	}
 	start(t, s, `trap 'echo hung up > fifo; exit' HUP; echo ready; sleep 100 & wait`)
 	_ = client.Close()
-	if got, err := os.ReadFile(fifo); string(got) != "hung up\n" {
+	if err := f.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := bufio.NewReader(f).ReadString('\n'); got != "hung up\n" {
 		t.Errorf("the process wrote %q, %v, want hung up", got, err)
 	}
 }
