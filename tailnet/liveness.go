@@ -34,6 +34,10 @@ const (
 	// probeTimeout is how long a relay that was alive may take.
 	probeTimeout = 3 * time.Second
 	maxTimeout   = 30 * time.Second
+
+	// answerPatience is how long an answer may be awaited before the word that
+	// the server is back makes us redial: more than a round trip under load.
+	answerPatience = 500 * time.Millisecond
 )
 
 // relayAction is what to do about the relay.
@@ -49,6 +53,14 @@ const (
 // heard notes that something came through the relay.
 func (l *liveness) heard(now time.Time) {
 	l.lastHeard, l.asked, l.everHeard, l.failures = now, time.Time{}, true, 0
+}
+
+// waited is how long an answer has been awaited; 0 if none is.
+func (l *liveness) waited(now time.Time) time.Duration {
+	if l.asked.IsZero() {
+		return 0
+	}
+	return now.Sub(l.asked)
 }
 
 // tick decides. used says that packets were sent to the relay since the last

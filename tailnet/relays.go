@@ -102,7 +102,7 @@ func (r *relays) renew(ctx context.Context) {
 	switch {
 	case fresh:
 		r.apply(ctx)
-	case !r.live.asked.IsZero():
+	case r.live.waited(time.Now()) >= answerPatience:
 		r.redial()
 	}
 }
