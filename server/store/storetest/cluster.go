@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type cluster struct {
 	dir    string
 	server *exec.Cmd
 	log    sync.WaitGroup // the reader of the server's log
+	parent sync.WaitGroup // the thread that started the server
+	ended  chan struct{}  // closed when the server has ended
 
 	mu        sync.Mutex // guards databases
 	databases int
@@ -72,7 +75,7 @@ func newCluster() (_ *cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{}
+	c := &cluster{ended: make(chan struct{})}
 	if c.dir, err = os.MkdirTemp("", "berth-pg-"); err != nil {
 		return nil, err
 	}
@@ -167,7 +170,7 @@ func (c *cluster) start(bin string, who *syscall.Credential) error {
 	if err != nil {
 		return err
 	}
-	if err := c.server.Start(); err != nil {
+	if err := c.startFromOwnThread(); err != nil {
 		return err
 	}
 	ready := make(chan error, 1)
@@ -181,6 +184,21 @@ func (c *cluster) start(bin string, who *syscall.Credential) error {
 		return errors.Join(err, c.stop())
 	}
 	return nil
+}
+
+// startFromOwnThread starts the server from a thread that lives as long as it:
+// the kernel ends the server with the thread, and tests that enter other network
+// namespaces end threads.
+func (c *cluster) startFromOwnThread() error {
+	started := make(chan error, 1)
+	c.parent.Go(func() {
+		runtime.LockOSThread()
+		err := c.server.Start()
+		if started <- err; err == nil {
+			<-c.ended
+		}
+	})
+	return <-started
 }
 
 // watchLog reads the server's log to its end, so that it never blocks, and
@@ -213,6 +231,8 @@ func (c *cluster) stop() error {
 	if werr := c.server.Wait(); werr != nil {
 		err = errors.Join(err, werr)
 	}
+	close(c.ended)
+	c.parent.Wait()
 	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
