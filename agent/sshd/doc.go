@@ -9,6 +9,10 @@
 // the client of a terminal goes away. Exit codes of its own are 127 (the shell
 // does not exist) and 229 (the session could not be set up).
 //
+// Processes inherit which signals this process ignores, so whoever embeds the
+// server catches SIGHUP (os/signal.Notify): under nohup, shells would otherwise
+// not notice that their terminal is gone.
+//
 // It asks for no proof of who the client is and ignores the user name: whoever
 // can reach the listener may do all that the agent's user may do. The tailnet
 // (or the mode of a unix socket) is the guard. It knows nothing about networks,

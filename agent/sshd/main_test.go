@@ -9,15 +9,22 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain catches SIGHUP as the agent's command does: under nohup it would be
+// ignored, and by the processes of sessions too, which inherit that.
+func TestMain(m *testing.M) {
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}
 
 // lab is a server on loopback TCP.
 type lab struct {
