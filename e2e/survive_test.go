@@ -18,6 +18,7 @@ const (
 	afterHeal   = 2 * time.Second // a cut network is whole again
 	afterMove   = 5 * time.Second // an address has changed
 	whileDirect = time.Second     // a server or relay is away that is not in the way
+	afterBlock  = 7 * time.Second // the relay is cut off: the other side may not know of the direct path yet
 )
 
 func direct(t *testing.T) (*place, *Shell) {
@@ -51,7 +52,7 @@ func TestRelayBlockedAfterContactStaysUp(t *testing.T) {
 	p, shell := direct(t)
 	shell.Silence()
 	p.client.Block(netlab.Filter{Addr: p.server.Host.Addr()})
-	shell.MustGoOn(15*time.Second, afterHeal)
+	shell.MustGoOn(15*time.Second, afterBlock)
 	t.Logf("longest silence: %v", shell.Silence())
 	if got := shell.Path(); got != Direct {
 		t.Errorf("path of the open shell = %q, want %q", got, Direct)
