@@ -5,7 +5,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 want='ssh:openssh-client sshd:openssh-server sftp:openssh-client rsync:rsync nginx:nginx-light
-ip:iproute2 iptables:iptables git:git gcc:gcc setpriv:util-linux zstd:zstd python3:python3-minimal'
+ip:iproute2 iptables:iptables git:git gcc:gcc setpriv:util-linux zstd:zstd curl:curl wget:wget'
 missing=''
 for pair in $want; do
 	command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
