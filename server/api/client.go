@@ -31,8 +31,9 @@ type Client struct {
 	Token string
 	// Header is added to every request and WebSocket handshake.
 	Header http.Header
-	// HTTP makes the requests; nil means a client of its own without proxy
-	// surprises: environment proxies, HTTP/1.1 and HTTP/2 as the server offers.
+	// HTTP makes the requests; nil means http.DefaultClient. See Transport. A
+	// client without a CheckRedirect follows redirects only within the server's
+	// host and never from https to http: the token would go along.
 	HTTP *http.Client
 }
 
@@ -145,10 +146,32 @@ func (c *Client) headers() http.Header {
 }
 
 func (c *Client) http() *http.Client {
+	own := *http.DefaultClient
 	if c.HTTP != nil {
-		return c.HTTP
+		own = *c.HTTP
 	}
-	return http.DefaultClient
+	if own.CheckRedirect == nil {
+		own.CheckRedirect = sameServer
+	}
+	return &own
+}
+
+// maxRedirects is that of net/http, which a CheckRedirect replaces.
+const maxRedirects = 10
+
+// sameServer refuses redirects that would show the token to another host, or
+// to everybody on the way. net/http drops only the headers that it knows.
+func sameServer(req *http.Request, via []*http.Request) error {
+	from := via[len(via)-1].URL
+	switch {
+	case len(via) >= maxRedirects:
+		return fmt.Errorf("the server redirected %d times", maxRedirects)
+	case req.URL.Hostname() != from.Hostname():
+		return fmt.Errorf("the server redirects to another host, %q: use its URL if it is the right one", req.URL.Host)
+	case from.Scheme == "https" && req.URL.Scheme != "https":
+		return fmt.Errorf("the server redirects from https to %s", req.URL.Scheme)
+	}
+	return nil
 }
 
 // maxHandshake bounds a WebSocket handshake.

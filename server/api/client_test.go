@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -93,5 +94,48 @@ func TestSuccessThatIsNotJSONIsAnError(t *testing.T) {
 	c := client(t, func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) })
 	if _, err := c.User(t.Context(), Me); err == nil {
 		t.Error("User of a page = nil error, want one")
+	}
+}
+
+// TestRule3TokensStayWithTheServer: a redirect never carries the token to
+// another host.
+func TestRule3TokensStayWithTheServer(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("another host was asked, with the token %q", r.Header.Get(HeaderToken))
+	}))
+	defer other.Close()
+	_, port, _ := net.SplitHostPort(other.Listener.Addr().String())
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://localhost:"+port+"/", http.StatusTemporaryRedirect)
+	})
+	if _, err := c.User(t.Context(), Me); err == nil {
+		t.Error("User behind a redirect to another host = nil error, want one")
+	}
+	if _, err := c.AgentRPC(t.Context()); err == nil {
+		t.Error("AgentRPC behind a redirect to another host = nil error, want one")
+	}
+}
+
+func TestRedirectsWithinTheServerAreFollowed(t *testing.T) {
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/moved" {
+			http.Redirect(w, r, "/moved", http.StatusTemporaryRedirect)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(User{Username: r.Header.Get(HeaderToken)})
+	})
+	if u, err := c.User(t.Context(), Me); err != nil || u.Username != "id-secret" {
+		t.Errorf("User behind a redirect = %+v, %v, want it followed with the token", u, err)
+	}
+}
+
+func TestRedirectsDoNotLeaveTLS(t *testing.T) {
+	from, to := httptest.NewRequest("GET", "https://h/a", nil), httptest.NewRequest("GET", "http://h/a", nil)
+	if err := sameServer(to, []*http.Request{from}); err == nil {
+		t.Error("sameServer(https to http) = nil, want an error")
+	}
+	if err := sameServer(from, []*http.Request{to}); err != nil {
+		t.Errorf("sameServer(http to https) = %v, want nil", err)
 	}
 }
