@@ -43,19 +43,30 @@ func Stream(ctx context.Context, ws *websocket.Conn) net.Conn {
 type stream struct {
 	net.Conn
 	mu  sync.Mutex
-	err error // the first error of Read
+	err error // the other side's close frame, else the first error
 }
 
 func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
-	if err != nil {
-		s.mu.Lock()
-		if s.err == nil {
-			s.err = err
-		}
-		s.mu.Unlock()
-	}
+	s.ended(err)
 	return n, err
+}
+
+// Close may be what reads the other side's close frame: when a write fails
+// first, nobody else is left to.
+func (s *stream) Close() error {
+	err := s.Conn.Close()
+	s.ended(err)
+	return err
+}
+
+func (s *stream) ended(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var closed websocket.CloseError
+	if s.err == nil || errors.As(err, &closed) && !errors.As(s.err, &closed) {
+		s.err = err
+	}
 }
 
 func (s *stream) cause() error {
@@ -96,10 +107,12 @@ func (c *Conn) Close() error { return c.session.Close() }
 // whichever side ended it.
 func (c *Conn) Closed() <-chan struct{} { return c.session.CloseChan() }
 
-// Cause returns why the connection ended, as far as the other side said: a
-// websocket.CloseError with its code and reason where there was one. It is nil
-// while the connection lives and for streams not made by Stream.
+// Cause closes the connection and returns why it ended, as far as the other
+// side said: a websocket.CloseError with its code and reason where there was
+// one. It is nil for streams not made by Stream. It waits for the reader, which
+// may still be about to see the reason when the channel of Closed is closed.
 func (c *Conn) Cause() error {
+	_ = c.Close()
 	if s, ok := c.stream.(*stream); ok {
 		return s.cause()
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -169,6 +170,49 @@ func TestCauseTellsTheCloseReason(t *testing.T) {
 	var closed websocket.CloseError
 	if !errors.As(conn.Cause(), &closed) || closed.Reason != "replaced" {
 		t.Errorf("Cause = %v, want the close reason of the other side", conn.Cause())
+	}
+}
+
+// A caller that is writing when the other side closes sees its write fail,
+// maybe before the close frame was read.
+func TestCauseOfACallerThatWrites(t *testing.T) {
+	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, _, err := ws.Read(r.Context()); err != nil {
+			t.Error(err)
+		}
+		ws.Close(websocket.StatusPolicyViolation, "replaced")
+	}))
+	defer ts.Close()
+	for range 50 {
+		ws, _, err := websocket.Dial(t.Context(), ts.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := NewClient(Stream(context.Background(), ws))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var opening sync.WaitGroup
+		for range 4 {
+			opening.Go(func() {
+				for {
+					if _, err := conn.session.OpenStream(); err != nil {
+						return
+					}
+				}
+			})
+		}
+		<-conn.Closed()
+		var closed websocket.CloseError
+		if cause := conn.Cause(); !errors.As(cause, &closed) || closed.Reason != "replaced" {
+			t.Fatalf("Cause = %v, want the close reason of the other side", cause)
+		}
+		opening.Wait()
 	}
 }
 
