@@ -3,23 +3,20 @@
 package sshd
 
 import (
-	"github.com/pkg/sftp"
+	"github.com/berthdev/berth/agent/sshd/sftp"
 )
 
-// startSFTP serves files to the client, starting in the home directory. The
-// files are opened by this process, which runs as the user anyway.
+// startSFTP serves files to the client. The files are opened by this process,
+// which runs as the user anyway; it ends with exit status 0 as sftp-server
+// does, unless the client broke the protocol.
 func (s *session) startSFTP() {
 	srv := s.conn.srv
 	acc := ownAccount(s.ctx)
-	env := environment(srv.environ(), s.env, acc, s.login().Env, nil)
-	files, err := sftp.NewServer(s.ch, sftp.WithServerWorkingDirectory(homeOf(env, acc)))
-	if err != nil {
-		s.refuse(err)
-		return
-	}
+	login := s.login()
+	home := homeOf(environment(srv.environ(), s.env, acc, login.Env, nil), acc)
 	s.copiers.Go(func() {
 		code := 0
-		if err := files.Serve(); err != nil {
+		if err := sftp.Serve(s.ch, sftp.Config{Dir: firstDir(login.Dir, home), Home: home}); err != nil {
 			srv.log.DebugContext(s.ctx, "sftp session ended", "error", clip(err.Error()))
 			code = 1
 		}
