@@ -83,7 +83,7 @@ func (s *Server) addProcess(p *process) error {
 	}
 	s.running.Add(1)
 	s.mu.Unlock()
-	if err := p.start(); err != nil {
+	if err := p.start(oomScore(s.environ())); err != nil {
 		s.running.Done()
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 )
 
 // copySize is what one read of a process's output may bring: what fits into
@@ -62,26 +60,4 @@ func (s *session) refuseInput(to *stdio) {
 		}
 	}
 	_, _ = io.Copy(io.Discard, s.ch)
-}
-
-// maxMOTD is more than any screen shows.
-const maxMOTD = 64 << 10
-
-// readMOTD returns the message of the day as a terminal wants it; nothing when
-// it cannot be read or the user does not want it.
-func readMOTD(file, home string) []byte {
-	if file == "" {
-		return nil
-	}
-	if _, err := os.Stat(filepath.Join(home, ".hushlogin")); err == nil {
-		return nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	text, _ := io.ReadAll(io.LimitReader(f, maxMOTD)) // as much as there is
-	lines := strings.ReplaceAll(string(text), "\r\n", "\n")
-	return []byte(strings.ReplaceAll(lines, "\n", "\r\n"))
 }

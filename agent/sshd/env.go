@@ -20,13 +20,13 @@ var foreign = map[string]bool{
 
 // magic holds variables by which clients talk to the agent, not to programs.
 var magic = map[string]bool{
-	"CODER_SSH_SESSION_TYPE": true, "CODER_CONTAINER": true, "CODER_CONTAINER_USER": true,
+	typeVariable: true, containerVariable: true, "CODER_CONTAINER_USER": true,
 }
 
 // environment joins the sources of a session's variables. What the process
-// inherits comes first, then what the client asked for, then the account; of
-// these the first that names a variable wins. Then override and at last session
-// replace whatever was there.
+// inherits comes first, then what the client asked for, then the account and
+// the machine; of these the first that names a variable wins. Then override
+// and at last session replace whatever was there.
 func environment(inherited, client []string, acc account, override, session []string) []string {
 	e := variables{at: map[string]int{}}
 	e.offer(inherited, foreign)
@@ -35,6 +35,7 @@ func environment(inherited, client []string, acc account, override, session []st
 		"HOME=" + acc.home, "USER=" + acc.name, "LOGNAME=" + acc.name,
 		"SHELL=" + acc.shell, "PATH=" + defaultPath,
 	}, nil)
+	e.offer(machineEnv(), nil)
 	e.set(override)
 	e.set(session)
 	return e.list

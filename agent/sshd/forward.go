@@ -4,13 +4,16 @@ package sshd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -68,6 +71,11 @@ func socketPath(path string) (string, error) {
 
 // openForward connects the client to a target in the workspace.
 func (c *connection) openForward(ctx context.Context, nc ssh.NewChannel, parse func([]byte) (target, error)) {
+	if c.srv.cfg.BlockLocalForwarding {
+		c.srv.counters.forwardsRefused.Add(1)
+		_ = nc.Reject(ssh.Prohibited, "open failed") // in sshd's words
+		return
+	}
 	to, err := parse(nc.ExtraData())
 	if err != nil {
 		_ = nc.Reject(ssh.ConnectionFailed, "malformed request")
@@ -82,7 +90,7 @@ func (c *connection) openForward(ctx context.Context, nc ssh.NewChannel, parse f
 		d := net.Dialer{Timeout: c.srv.limits.Dial}
 		conn, err := d.DialContext(ctx, to.network, to.address)
 		if err != nil {
-			_ = nc.Reject(ssh.ConnectionFailed, err.Error())
+			_ = nc.Reject(ssh.ConnectionFailed, dialMessage(err))
 			return
 		}
 		defer conn.Close()
@@ -92,6 +100,24 @@ func (c *connection) openForward(ctx context.Context, nc ssh.NewChannel, parse f
 		}
 		join(ctx, ch, reqs, conn)
 	})
+}
+
+// dialMessage says why a connection was not made in the words of the C library,
+// which users of ssh know.
+func dialMessage(err error) string {
+	var dns *net.DNSError
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "Name or service not known"
+	case errors.As(err, &errno):
+		text := errno.Error()
+		return strings.ToUpper(text[:1]) + text[1:]
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "Connection timed out"
+	default:
+		return err.Error()
+	}
 }
 
 func (c *connection) takeForward() bool {

@@ -3,6 +3,7 @@
 package sshd
 
 import (
+	"maps"
 	"sync/atomic"
 	"time"
 )
@@ -64,6 +65,10 @@ type Counters struct {
 	EnvRefused         uint64 // variables over the limit or malformed
 	ActiveConnections  int    // now
 	ActiveProcesses    int    // now, those that outlived their connection included
+
+	// ActiveSessions counts the sessions that have a program now, by their
+	// type (see Event). It never holds a zero.
+	ActiveSessions map[string]int
 }
 
 type counters struct {
@@ -75,7 +80,7 @@ type counters struct {
 // Counters returns a snapshot of what the server has done.
 func (s *Server) Counters() Counters {
 	s.mu.Lock()
-	conns, processes := len(s.conns), len(s.processes)
+	conns, processes, types := len(s.conns), len(s.processes), maps.Clone(s.types)
 	s.mu.Unlock()
 	c := &s.counters
 	return Counters{
@@ -89,6 +94,17 @@ func (s *Server) Counters() Counters {
 		EnvRefused:         c.envRefused.Load(),
 		ActiveConnections:  conns,
 		ActiveProcesses:    processes,
+		ActiveSessions:     types,
+	}
+}
+
+// countType adds delta to the sessions of a type.
+func (s *Server) countType(kind string, delta int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.types[kind] += delta
+	if s.types[kind] == 0 {
+		delete(s.types, kind)
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"strconv"
 	"syscall"
 
@@ -124,8 +126,10 @@ func (c *connection) listenUnix(ctx context.Context, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	cfg := net.ListenConfig{Control: privateSocket}
-	ln, err := cfg.Listen(ctx, "unix", path)
+	ln, err := listenPrivate(ctx, path)
+	if errors.Is(err, unix.EADDRINUSE) && removeStale(ctx, path) {
+		ln, err = listenPrivate(ctx, path)
+	}
 	if err != nil {
 		return err
 	}
@@ -136,6 +140,26 @@ func (c *connection) listenUnix(ctx context.Context, payload []byte) error {
 	open := func(net.Conn) (string, []byte) { return "forwarded-streamlocal@openssh.com", data }
 	c.work.Go(func() { c.acceptForwards(ctx, ln, open) })
 	return nil
+}
+
+// listenPrivate listens on a socket that only this user may connect to.
+func listenPrivate(ctx context.Context, path string) (net.Listener, error) {
+	cfg := net.ListenConfig{Control: privateSocket}
+	return cfg.Listen(ctx, "unix", path)
+}
+
+// removeStale removes the socket that a connection left behind when its agent
+// was killed: one that nobody listens on any more. It reports whether it did.
+func removeStale(ctx context.Context, path string) bool {
+	if st, err := os.Lstat(path); err != nil || st.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return errors.Is(err, unix.ECONNREFUSED) && os.Remove(path) == nil
 }
 
 // privateSocket gives a socket the mode that bind will create its file with,
@@ -221,4 +245,7 @@ func (c *connection) closeListeners() {
 		_ = lns.Close()
 	}
 	c.listeners = nil
+	if c.agent != nil {
+		c.agent.close()
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -40,11 +41,27 @@ func newProcess(shell string, command *string, dir string, env []string, io *std
 	}}
 }
 
-func (p *process) start() error {
+// start runs the process as an ordinary one: the agent's own score for the
+// kernel's choice of victims and its priority are for the agent alone. What
+// the kernel does not permit stays as it is.
+func (p *process) start(oomScore string) error {
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.cmd.Path, err)
 	}
+	pid := p.cmd.Process.Pid
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(oomScore), 0)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, pid, 0)
 	return nil
+}
+
+// oomScore returns the oom_score_adj of sessions: what the agent was told, if
+// that is one.
+func oomScore(environ []string) string {
+	score := lastOf(environ, "CODER_PROC_OOM_SCORE")
+	if n, err := strconv.Atoi(score); err != nil || n < -1000 || n > 1000 {
+		return "0"
+	}
+	return score
 }
 
 // wait blocks until the process has ended and says how. It reaps it only after

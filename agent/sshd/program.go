@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // startProcess starts the login shell, or the command if it is not nil.
 func (s *session) startProcess(command *string) {
-	proc, motd, err := s.newProcess(command)
+	proc, greeting, err := s.newProcess(command)
 	if err != nil {
 		s.refuse(err)
 		return
@@ -24,7 +26,7 @@ func (s *session) startProcess(command *string) {
 		return
 	}
 	s.proc = proc
-	s.copiers.Go(func() { copyOut(s.ch, proc.io.out, motd) })
+	s.copiers.Go(func() { copyOut(s.ch, proc.io.out, greeting) })
 	if proc.io.err != nil {
 		s.copiers.Go(func() { copyOut(s.ch.Stderr(), proc.io.err, nil) })
 	}
@@ -37,21 +39,27 @@ func (s *session) startProcess(command *string) {
 // for the output: something that proc left behind may hold that open.
 func (s *session) run(proc *process) {
 	defer s.conn.srv.removeProcess(proc)
-	s.sendExit(exitMessage(proc.wait()))
+	s.exit(endingOf(proc.wait()), "")
 	s.copiers.Wait()
 	proc.io.close()
 	s.closeChannel()
 }
 
-// sendExit tells how the program ended; a client that has gone is not told.
-func (s *session) sendExit(name string, payload []byte) {
+// exit tells how the program ended and reports it, for a reason of ours if
+// there is one; a client that has gone is not told.
+func (s *session) exit(how ending, reason string) {
+	name, payload := how.message()
 	_, _ = s.ch.SendRequest(name, false, payload)
+	s.over(how.code, how.signal, reason)
 }
 
 func (s *session) closeChannel() {
 	_ = s.ch.CloseWrite()
 	_ = s.ch.Close()
 }
+
+// errContainer answers a client that wants a session in a dev container.
+var errContainer = errors.New("this workspace's agent runs no dev containers: connect without " + containerVariable)
 
 // refuse tells the user why there is no session, where sshd's child would.
 func (s *session) refuse(err error) {
@@ -61,7 +69,24 @@ func (s *session) refuse(err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		code = exitNoShell
 	}
-	s.sendExit(exitCode(code))
+	s.exit(ending{code: code}, err.Error())
+	s.closeChannel()
+}
+
+// blockedNotice is how an scp of the old protocol is told: a byte 2 says that
+// a line follows which it shows before it gives up.
+const blockedNotice = "\x02file transfers are blocked in this workspace\n"
+
+// transfers reports whether a command runs a program that is known to transfer
+// files.
+func transfers(command string) bool {
+	words := strings.Fields(command)
+	return len(words) > 0 && slices.Contains([]string{"nc", "rsync", "scp", "sftp"}, filepath.Base(words[0]))
+}
+
+func (s *session) refuseTransfer(notice string) {
+	_, _ = s.ch.Write([]byte(notice))
+	s.exit(ending{code: exitBlocked}, "file transfers are blocked")
 	s.closeChannel()
 }
 
@@ -79,11 +104,11 @@ func (s *session) newProcess(command *string) (*process, []byte, error) {
 	}
 	env := environment(srv.environ(), s.env, acc, login.Env, s.sessionEnv(io))
 	home := homeOf(env, acc)
-	var motd []byte
+	var greeting []byte
 	if s.pty != nil && command == nil {
-		motd = readMOTD(login.MOTD, home)
+		greeting = append(banners(login.Banners), readMOTD(login.MOTD, home)...)
 	}
-	return newProcess(acc.shell, command, firstDir(login.Dir, home), env, io), motd, nil
+	return newProcess(acc.shell, command, firstDir(login.Dir, home), env, io), greeting, nil
 }
 
 func (s *session) login() Login {
@@ -105,6 +130,12 @@ func (s *session) sessionEnv(io *stdio) []string {
 	env := connectionEnv(s.conn.ssh.RemoteAddr(), s.conn.ssh.LocalAddr())
 	if s.pty != nil {
 		env = append(env, "TERM="+s.pty.Term, "SSH_TTY="+io.terminal)
+	}
+	if s.display != nil {
+		env = append(env, "DISPLAY="+s.display.name)
+	}
+	if path := s.conn.agentPath(); path != "" {
+		env = append(env, "SSH_AUTH_SOCK="+path)
 	}
 	return env
 }

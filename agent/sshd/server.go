@@ -21,47 +21,9 @@ import (
 // "ssh ws yes | head" would run for ever.
 const version = "SSH-2.0-OpenSSH_Berth"
 
-// Config tunes a Server. The zero value serves anybody with the defaults.
-type Config struct {
-	// Login returns where and with what a session starts; nil means in the
-	// home directory, with nothing added. It is called once per session and
-	// holds up that session only; ctx ends with the connection.
-	Login func(ctx context.Context) Login
-
-	// Environ is the environment that sessions inherit; nil means the one of
-	// this process at the time the session starts.
-	Environ []string
-
-	// Shell overrides the user's shell; "" means the one of the user database,
-	// or /bin/sh when that has none.
-	Shell string
-
-	// Limits bounds what clients may take.
-	Limits Limits
-
-	// CloseGrace is how long Close lets processes end after the first signal,
-	// before it kills them; 0 means 3s, which leaves room within the 5s that
-	// the agent has for its shutdown.
-	CloseGrace time.Duration
-
-	// Log gets events of connections, never their contents; nil discards.
-	Log *slog.Logger
-}
-
-// Login is what the agent tells one session.
-type Login struct {
-	// Env holds KEY=VALUE entries that override what the session inherits
-	// and what the client asked for. A later entry overrides an earlier one.
-	Env []string
-
-	// Dir is the working directory; "" or one that does not exist means the
-	// home directory.
-	Dir string
-
-	// MOTD names a file shown on terminals before a login shell, unless
-	// ~/.hushlogin exists; "" means none.
-	MOTD string
-}
+// rekeyAfter is the number of bytes after which keys are exchanged anew, in
+// each direction: what RFC 4253 §9 recommends, whatever the cipher could do.
+const rekeyAfter = 1 << 30
 
 // A Server serves SSH on connections that are handed to it. Use New.
 type Server struct {
@@ -70,6 +32,7 @@ type Server struct {
 	ssh      *ssh.ServerConfig
 	log      *slog.Logger
 	counters counters
+	displays displays
 	shutdown sync.Once
 
 	mu        sync.Mutex
@@ -78,6 +41,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	conns     map[net.Conn]struct{}
 	processes map[*process]struct{}
+	types     map[string]int // sessions now, by their type
 	running   sync.WaitGroup // connections and processes; Add under mu
 }
 
@@ -90,6 +54,7 @@ func New(key ssh.Signer, cfg Config) *Server {
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[net.Conn]struct{}{},
 		processes: map[*process]struct{}{},
+		types:     map[string]int{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -97,7 +62,11 @@ func New(key ssh.Signer, cfg Config) *Server {
 	if s.cfg.CloseGrace == 0 {
 		s.cfg.CloseGrace = 3 * time.Second
 	}
+	if s.cfg.MaxTimeout == 0 {
+		s.cfg.MaxTimeout = 72 * time.Hour
+	}
 	s.ssh = &ssh.ServerConfig{NoClientAuth: true, ServerVersion: version}
+	s.ssh.RekeyThreshold = rekeyAfter
 	s.ssh.Ciphers = []string{
 		ssh.CipherAES128GCM, ssh.CipherChaCha20Poly1305, ssh.CipherAES256GCM,
 		ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR,
@@ -109,8 +78,7 @@ func New(key ssh.Signer, cfg Config) *Server {
 // Serve accepts connections from ln until ctx ends, ln fails or the server is
 // closed, and then waits for those it accepted, which it ends. It closes ln.
 // It returns nil unless ln failed. It may be called for several listeners at
-// once. A listener whose peers can vanish silently should turn on keepalives:
-// Serve itself never ends a quiet session.
+// once.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if !s.addListener(ln) {
 		_ = ln.Close()
@@ -178,14 +146,15 @@ func (s *Server) HandleConn(ctx context.Context, conn net.Conn) {
 	s.counters.connections.Add(1)
 
 	_ = conn.SetDeadline(time.Now().Add(s.limits.Handshake))
-	sc, chans, reqs, err := ssh.NewServerConn(newBufferedConn(conn), s.ssh)
+	buffered := newBufferedConn(conn)
+	sc, chans, reqs, err := ssh.NewServerConn(buffered, s.ssh)
 	if err != nil {
 		s.counters.handshakesFailed.Add(1)
 		s.log.DebugContext(ctx, "ssh handshake failed", "peer", conn.RemoteAddr(), "error", clip(err.Error()))
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
-	newConnection(s, sc).serve(ctx, chans, reqs)
+	newConnection(s, sc, buffered).serve(ctx, chans, reqs)
 }
 
 // clip bounds an error text that may hold what a stranger sent.

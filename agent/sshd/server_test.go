@@ -198,8 +198,8 @@ func TestRemoteForwardEndsWithItsCancellation(t *testing.T) {
 func TestRefusedForwardNamesTheReason(t *testing.T) {
 	l := newLab(t, Config{})
 	_, err := l.dial(t).Dial("tcp", "127.0.0.1:"+freePort(t))
-	if err == nil || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("Dial = %v, want connection refused", err)
+	if err == nil || !strings.Contains(err.Error(), "Connection refused") {
+		t.Errorf("Dial = %v, want Connection refused", err)
 	}
 }
 

@@ -4,7 +4,9 @@ package sshd
 
 import (
 	"context"
+	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -12,7 +14,7 @@ import (
 // session is one session channel: requests that prepare it, one that starts a
 // program, requests that concern the program.
 //
-//	env, pty-req*  →  shell | exec | subsystem  →  window-change, signal, eow*
+//	env, pty-req, x11-req, auth-agent-req*  →  shell | exec | subsystem  →  window-change, signal, break, eow*
 type session struct {
 	conn *connection
 	ch   ssh.Channel
@@ -21,11 +23,17 @@ type session struct {
 	env      []string
 	envBytes int
 	pty      *ptyRequest
+	display  *display // nil without X11
 	started  bool
 	proc     *process // nil before the start and for subsystems
 
 	copiers sync.WaitGroup // output, sftp
 	stdin   chan struct{}  // closed when the client's input has been passed on
+
+	id    string // "" until it began
+	kind  string
+	began time.Time
+	once  sync.Once // reports its end
 }
 
 // serveSession serves ch until both sides have closed it.
@@ -53,6 +61,22 @@ func (s *session) end() {
 	}
 	_ = s.ch.Close()
 	s.copiers.Wait()
+	if s.display != nil {
+		s.display.close()
+	}
+	s.over(exitUnknown, "", s.whyGone())
+}
+
+// whyGone is the reason for the end of a session whose program still runs.
+func (s *session) whyGone() string {
+	switch {
+	case s.conn.srv.isClosed():
+		return reasonClosing
+	case s.ctx.Err() != nil:
+		return "the connection ended"
+	default:
+		return "the client closed the session"
+	}
 }
 
 func (s *session) handle(req *ssh.Request) {
@@ -67,6 +91,12 @@ func (s *session) handle(req *ssh.Request) {
 		s.reply(req, s.resize(req.Payload))
 	case "signal":
 		s.reply(req, s.signal(req.Payload))
+	case "break":
+		s.reply(req, s.breakTerminal(req.Payload))
+	case "x11-req":
+		s.reply(req, s.forwardX11(req.Payload))
+	case "auth-agent-req@openssh.com":
+		s.reply(req, !s.started && s.conn.forwardAgent(s.ctx))
 	case "eow@openssh.com":
 		s.stopOutput()
 		s.reply(req, true)
@@ -113,12 +143,19 @@ func (s *session) resize(payload []byte) bool {
 
 func (s *session) signal(payload []byte) bool {
 	name, err := parseString(payload)
-	sig, known := signals[name]
+	sig, known := signals[strings.TrimPrefix(name, "SIG")]
 	if err != nil || !known || s.proc == nil {
 		return false
 	}
 	s.proc.signal(sig)
 	return true
+}
+
+// breakTerminal answers a break request (RFC 4335): a terminal that has no
+// line takes note of it and does nothing.
+func (s *session) breakTerminal(payload []byte) bool {
+	var length struct{ Milliseconds uint32 }
+	return ssh.Unmarshal(payload, &length) == nil && s.proc != nil && s.proc.io.terminal != ""
 }
 
 // stopOutput closes stdout because nobody reads it at the client: the program
@@ -143,12 +180,20 @@ func (s *session) handleStart(req *ssh.Request) {
 	}
 	s.started = true
 	s.reply(req, true)
-	switch req.Type {
-	case "shell":
+	s.begin()
+	blocked := s.conn.srv.cfg.BlockFileTransfer
+	switch {
+	case lastOf(s.env, containerVariable) != "":
+		s.refuse(errContainer)
+	case req.Type == "shell":
 		s.startProcess(nil)
-	case "exec":
+	case req.Type == "exec" && blocked && transfers(text):
+		s.refuseTransfer(blockedNotice)
+	case req.Type == "exec":
 		s.startProcess(&text)
-	case "subsystem":
+	case blocked:
+		s.refuseTransfer("") // sftp would take text for a packet
+	default:
 		s.startSFTP()
 	}
 }

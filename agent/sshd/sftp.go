@@ -15,12 +15,12 @@ func (s *session) startSFTP() {
 	login := s.login()
 	home := homeOf(environment(srv.environ(), s.env, acc, login.Env, nil), acc)
 	s.copiers.Go(func() {
-		code := 0
+		how, reason := ending{}, ""
 		if err := sftp.Serve(s.ch, sftp.Config{Dir: firstDir(login.Dir, home), Home: home}); err != nil {
 			srv.log.DebugContext(s.ctx, "sftp session ended", "error", clip(err.Error()))
-			code = 1
+			how, reason = ending{code: 1}, clip(err.Error())
 		}
-		s.sendExit(exitCode(code))
+		s.exit(how, reason)
 		s.closeChannel()
 	})
 }
