@@ -20,6 +20,10 @@ type Config struct {
 	// Client reaches the server; its token is the agent's. Required.
 	Client *api.Client
 
+	// StartHost starts the session host of that name, which outlives this
+	// process, and returns without waiting for it. Required.
+	StartHost func(name string) error
+
 	// Version is reported to the server; "" means api.Version.
 	Version string
 
@@ -35,6 +39,10 @@ var (
 	// ErrReplaced means that another agent connected with the same token.
 	ErrReplaced = errors.New("another agent has connected with the same token")
 )
+
+// ErrHandOver as the cause of the end of Run's context leaves the sessions to
+// their host, for the agent that follows.
+var ErrHandOver = errors.New("another agent takes the sessions over")
 
 // An Agent is one run of the process in a workspace. Use New, then Run once.
 type Agent struct {
@@ -67,9 +75,10 @@ const reportGrace = 5 * time.Second
 // means that the agent cannot go on: ErrTokenDead, ErrReplaced, or that the
 // node could not be started. The server being away is no error.
 //
-// Order down: the server learns that the workspace shuts down; users'
-// connections end; the server learns that it is off; the session with the
-// server and the node end.
+// Order down: the server learns that the workspace shuts down; users' sessions
+// and their host end; the server learns that it is off; the session with the
+// server and the node end. With the cause ErrHandOver, and for an agent that was
+// replaced, the sessions and their host stay and the server is told nothing.
 func (a *Agent) Run(ctx context.Context) error {
 	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
@@ -79,11 +88,16 @@ func (a *Agent) Run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		a.shutDown()
+		if !errors.Is(context.Cause(ctx), ErrHandOver) {
+			a.shutDown()
+		}
 		stop()
 		<-ended
 	case err = <-ended:
 		stop()
+		if n := a.currentNetwork(); n != nil && !errors.Is(err, ErrReplaced) {
+			n.endSessions()
+		}
 	}
 	return errors.Join(err, a.closeNetwork())
 }
@@ -92,7 +106,7 @@ func (a *Agent) shutDown() {
 	a.log.Info("shutting down")
 	a.lifecycle.set(proto.Lifecycle_SHUTTING_DOWN)
 	if n := a.currentNetwork(); n != nil {
-		n.closeSSH()
+		n.endSessions()
 	}
 	a.lifecycle.set(proto.Lifecycle_OFF)
 	if !a.connected.Load() {
@@ -112,11 +126,11 @@ func (a *Agent) currentNetwork() *network {
 	return a.network
 }
 
-// ensureNetwork makes the node and the SSH server at the first manifest and
-// applies later ones to them.
-func (a *Agent) ensureNetwork(m *proto.Manifest) (*network, error) {
+// ensureNetwork makes the node and finds the session host at the first manifest,
+// and applies later ones to them.
+func (a *Agent) ensureNetwork(ctx context.Context, m *proto.Manifest) (*network, error) {
 	if n := a.currentNetwork(); n != nil {
-		return n, n.apply(m)
+		return n, n.apply(ctx, m)
 	}
 	n, err := newNetwork(a.cfg, m)
 	if err != nil {

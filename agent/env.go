@@ -39,18 +39,6 @@ func environment(m *proto.Manifest, token string) []string {
 	return slices.DeleteFunc(env, func(entry string) bool { return !wellFormed(entry) })
 }
 
-// own holds variables by which a service manager talks to the agent and nobody
-// else.
-var own = []string{"NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "INVOCATION_ID=", "JOURNAL_STREAM="}
-
-// inherited returns the part of the agent's environment that user processes
-// inherit.
-func inherited(environ []string) []string {
-	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
-		return slices.ContainsFunc(own, func(prefix string) bool { return strings.HasPrefix(entry, prefix) })
-	})
-}
-
 // wellFormed reports whether an entry can be part of an environment at all: a
 // NUL would make every start of a process fail.
 func wellFormed(entry string) bool {

@@ -12,17 +12,24 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/berthdev/berth/agent/host"
 	"github.com/berthdev/berth/agent/proto"
-	"github.com/berthdev/berth/agent/sshd"
 	"github.com/berthdev/berth/tailnet"
 	"github.com/berthdev/berth/tailnet/derpmap"
 	"github.com/berthdev/berth/tailnet/netstack"
 	tailnetproto "github.com/berthdev/berth/tailnet/proto"
 )
 
-// sshPorts are the ports of the SSH server on the tailnet: 1 is that of
-// existing clients, 22 that of everybody else.
-var sshPorts = []uint16{1, 22}
+// sessionPorts are the ports of the tailnet that lead to the session host. 1 is
+// the SSH port of existing clients, 22 that of everybody else; 5 is ours, in the
+// range that existing clients leave alone.
+var sessionPorts = map[uint16]string{
+	1: host.KindSSH, 22: host.KindSSH, 2: host.KindTerminal, resumePort: host.KindResume,
+}
+
+// resumePort is where clients of ours carry SSH over streams that outlive this
+// process.
+const resumePort = 5
 
 // lastReservedPort is the highest port that belongs to the agent itself; the
 // ports above lead to the workspace's own loopback.
@@ -33,12 +40,10 @@ type network struct {
 	cfg     Config
 	node    *tailnet.Node
 	control *tailnet.Control
-	ssh     *sshd.Server
+	host    *host.Client
 	served  sync.WaitGroup
 	stop    context.CancelFunc
-
-	mu    sync.Mutex // guards below
-	login sshd.Login
+	once    sync.Once
 }
 
 func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
@@ -52,7 +57,9 @@ func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	n := &network{cfg: cfg, stop: stop}
-	n.setLogin(m)
+	n.host = host.NewClient(host.ClientConfig{
+		Name: host.Name(cfg.Client.URL.String() + " " + cfg.Client.Token), Start: cfg.StartHost, Version: cfg.Version, Log: cfg.Log,
+	})
 	n.control = tailnet.NewControl(tailnet.ControlConfig{Access: cfg.Client.URL, Agent: true, Logger: cfg.Log})
 	n.node, err = tailnet.New(tailnet.Config{
 		Addresses: tailnet.AddressesFor(id), ID: tailnet.NodeID(id), DERPMap: relays, Self: n.control.Self,
@@ -63,7 +70,7 @@ func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
 		stop()
 		return nil, err
 	}
-	if err := n.serveSSH(ctx, m); err != nil {
+	if err := n.serveSessions(ctx, m); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
@@ -80,57 +87,44 @@ func relayMap(cfg Config, m *proto.Manifest) (*derpmap.Map, error) {
 	return relays, nil
 }
 
-func (n *network) serveSSH(ctx context.Context, m *proto.Manifest) error {
-	key, err := sshd.HostKey(idFrom(m.GetWorkspaceId()), m.GetAgentName())
-	if err != nil {
+// serveSessions connects users to the session host.
+func (n *network) serveSessions(ctx context.Context, m *proto.Manifest) error {
+	if err := n.host.Attach(ctx, setup(m, n.cfg.Client.Token)); err != nil {
 		return err
 	}
-	n.ssh = sshd.New(key, sshd.Config{
-		Login:   func(context.Context) sshd.Login { return n.currentLogin() },
-		Environ: inherited(os.Environ()), Log: n.cfg.Log,
-	})
-	for _, port := range sshPorts {
+	for port, kind := range sessionPorts {
 		ln, err := n.node.ListenTCP(port)
 		if err != nil {
 			return fmt.Errorf("listen on tailnet port %d: %w", port, err)
 		}
-		n.served.Go(func() {
-			if err := n.ssh.Serve(ctx, ln); err != nil {
-				n.cfg.Log.Error("the SSH server ended", "port", port, "err", err)
-			}
-		})
+		n.served.Go(func() { n.forward(ctx, ln, kind) })
 	}
 	return nil
 }
 
 // apply takes over what a later manifest changed. Sessions that run go on as
 // they are.
-func (n *network) apply(m *proto.Manifest) error {
+func (n *network) apply(ctx context.Context, m *proto.Manifest) error {
 	relays, err := relayMap(n.cfg, m)
 	if err != nil {
 		return err
 	}
-	n.setLogin(m)
+	if err := n.host.Set(ctx, setup(m, n.cfg.Client.Token)); err != nil {
+		return err
+	}
 	return n.node.SetDERPMap(relays)
 }
 
-func (n *network) setLogin(m *proto.Manifest) {
+// setup is what the manifest says about sessions.
+func setup(m *proto.Manifest, token string) host.Setup {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = "/"
 	}
-	login := sshd.Login{
-		Env: environment(m, n.cfg.Client.Token), Dir: directory(m.GetDirectory(), home), MOTD: m.GetMotdPath(),
+	return host.Setup{
+		Workspace: idFrom(m.GetWorkspaceId()), Agent: m.GetAgentName(),
+		Env: environment(m, token), Dir: directory(m.GetDirectory(), home), MOTD: m.GetMotdPath(),
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.login = login
-}
-
-func (n *network) currentLogin() sshd.Login {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.login
 }
 
 // coordinate keeps the node informed of its peers until the session ends.
@@ -142,29 +136,36 @@ func (n *network) coordinate(ctx context.Context, rpc tailnetproto.DRPCTailnetCl
 }
 
 // stats counts what goes on now.
-func (n *network) stats() *proto.Stats {
-	sessions := int64(n.ssh.Counters().ActiveConnections)
+func (n *network) stats(ctx context.Context) (*proto.Stats, error) {
+	state, err := n.host.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sessions := int64(state.Connections)
 	return &proto.Stats{
 		ConnectionMedianLatencyMs: -1e-3, // unknown, as existing agents say it
 		SessionCountSsh:           sessions, SessionCounts: map[string]int64{"ssh": sessions},
-	}
+	}, nil
 }
 
-// closeSSH ends every session of a user.
-func (n *network) closeSSH() {
-	if n.ssh != nil {
-		if err := n.ssh.Close(); err != nil {
-			n.cfg.Log.Warn("end SSH sessions", "err", err)
+// endSessions ends every session of a user, and the host.
+func (n *network) endSessions() {
+	n.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), reportGrace)
+		defer cancel()
+		if err := n.host.End(ctx); err != nil {
+			n.cfg.Log.Warn("end the sessions", "err", err)
 		}
-	}
+	})
 }
 
-// Close ends sessions, then the node.
+// Close leaves the sessions to the host, and ends the node.
 func (n *network) Close() error {
-	n.closeSSH()
 	n.stop()
+	err := n.host.Close()
+	err = errors.Join(err, n.node.Close())
 	n.served.Wait()
-	return n.node.Close()
+	return err
 }
 
 var errReserved = errors.New("the port is the agent's own")

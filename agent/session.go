@@ -90,7 +90,7 @@ func (a *Agent) serve(ctx context.Context, conn *wire.Conn) error {
 	if err != nil {
 		return fmt.Errorf("get the manifest: %w", err)
 	}
-	n, err := a.ensureNetwork(manifest)
+	n, err := a.ensureNetwork(ctx, manifest)
 	if err != nil {
 		return err
 	}

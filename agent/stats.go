@@ -27,6 +27,10 @@ func (a *Agent) reportStats(ctx context.Context, rpc proto.DRPCAgentClient, n *n
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		req = &proto.UpdateStatsRequest{Stats: n.stats()}
+		stats, err := n.stats(ctx)
+		if err != nil {
+			a.log.Warn("statistics not known", "err", err) // the host may be about to come back
+		}
+		req = &proto.UpdateStatsRequest{Stats: stats}
 	}
 }

@@ -8,11 +8,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berthdev/berth/connect/resume"
 	"github.com/berthdev/berth/tailnet"
 )
 
 // sshPort is where agents serve SSH to their clients.
 const sshPort = 1
+
+// resumePort is where agents of ours take streams that can be resumed.
+const resumePort = 5
 
 const (
 	// dialAgainAfter is how long a connection may take over a path that works
@@ -26,6 +30,17 @@ const (
 
 // SSH connects to the agent's SSH server.
 func (c *Conn) SSH(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, sshPort) }
+
+// LastingSSH connects to the SSH server of an agent of ours over a stream that
+// outlives connections, nodes and the agent's network half: it is lost only
+// with the process that holds the session, or after resume.Keep without the
+// agent. Other agents have no such port.
+func (c *Conn) LastingSSH(ctx context.Context) (net.Conn, error) {
+	return resume.Dial(ctx, resume.Config{
+		Open: func(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, resumePort) },
+		Log:  c.log,
+	})
+}
 
 // DialTCP connects to a port of the agent. It waits for the agent to be there
 // until ctx ends. The connection outlives ctx.

@@ -47,7 +47,7 @@ say "$ready"
 token=$("$coder" external-workspaces agent-instructions demo -o json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
 [ -n "$token" ] || fail "the server gave no agent token"
 
-CODER_AGENT_URL="http://127.0.0.1:$port" CODER_AGENT_TOKEN="$token" "$coder" agent >"$dir/agent.log" 2>&1 &
+CODER_AGENT_URL="http://127.0.0.1:$port" CODER_AGENT_TOKEN="$token" "$coder" agent --log-dir "$dir" >"$dir/agent.log" 2>&1 &
 agent=$!
 
 if [ -n "$command" ]; then

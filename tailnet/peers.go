@@ -36,9 +36,10 @@ type peerState struct {
 	established atomic.Bool // WireGuard has a session
 }
 
-// SetPeer makes the peer id known by its record n, or replaces its record. An
-// error is an ErrRecord, or says that an address belongs to another peer; then
-// nothing has changed.
+// SetPeer makes the peer id known by its record n, or replaces its record. A
+// record with another key is that of another process, so the connections to the
+// one before are reset. An error is an ErrRecord, or says that an address
+// belongs to another peer; then nothing has changed.
 func (n *Node) SetPeer(id uuid.UUID, rec *proto.Node) error {
 	r, err := parseRecord(rec)
 	if err != nil {
@@ -52,6 +53,9 @@ func (n *Node) SetPeer(id uuid.UUID, rec *proto.Node) error {
 	}
 	old := n.peer(id)
 	if old != nil && !old.same(r) {
+		if old.key != r.key {
+			n.stack.Abort(old.addrs()...) // another process: it knows nothing of our connections
+		}
 		n.removePeer(old)
 		old = nil
 	}

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
-	"runtime/debug"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -15,14 +17,10 @@ import (
 	"github.com/berthdev/berth/server/api"
 )
 
-// agentGCPercent trades some of the collector's time for memory, of which a
-// workspace has little to spare: after a bulk transfer 39 of 46 MB of live heap
-// are WireGuard's packets, and Go's default of 100 would double that.
-const agentGCPercent = 50
-
 // agentFlags are those of coder agent.
 type agentFlags struct {
 	url, token, tokenFile string
+	logDir                string
 	header                []string
 }
 
@@ -34,6 +32,9 @@ func agentCommand() *cobra.Command {
 		Long: "Serve this machine as a workspace: SSH, terminals and ports become reachable for\n" +
 			"its owner. It stays connected to the server until it is stopped, and goes on\n" +
 			"serving open sessions while the server is away.\n\n" +
+			"Shells, commands and terminals live in a process of their own, which the agent\n" +
+			"starts. They go on when the agent crashes and is started again, and when SIGUSR2\n" +
+			"ends it for a newer one. SIGTERM and SIGINT end them too.\n\n" +
 			"It ends with exit status 1 when its token can never be accepted again.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,6 +51,9 @@ func agentCommand() *cobra.Command {
 	env(fs, "agent-token-file", "CODER_AGENT_TOKEN_FILE")
 	fs.StringArrayVar(&f.header, "agent-header", nil, "add `key=value` to every request; may be repeated")
 	env(fs, "agent-header", "CODER_AGENT_HEADER")
+	fs.StringVar(&f.logDir, "log-dir", os.TempDir(), "`directory` of the log of the sessions' process")
+	env(fs, "log-dir", "CODER_AGENT_LOG_DIR")
+	cmd.AddCommand(sessionHostCommand())
 	return cmd
 }
 
@@ -62,11 +66,11 @@ func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	if verbose {
 		level = slog.LevelDebug
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(agentGCPercent)
-	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	err = agent.New(agent.Config{Client: client, Log: log}).Run(cmd.Context())
+	ctx, stop := untilHandOver(cmd.Context())
+	defer frugal(ctx)()
+	defer stop()
+	err = agent.New(agent.Config{Client: client, StartHost: startHost(f.logDir), Log: log}).Run(ctx)
 	switch {
 	case errors.Is(err, agent.ErrTokenDead):
 		return withHint(err, "coder external-workspaces agent-instructions <workspace> shows the token of a workspace")
@@ -74,6 +78,27 @@ func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 		return withHint(err, "stop one of the two, or create a workspace for each machine")
 	}
 	return err
+}
+
+// untilHandOver ends ctx also by SIGUSR2, after which the sessions stay.
+func untilHandOver(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR2)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-signals:
+			cancel(agent.ErrHandOver)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+		<-done
+	}
 }
 
 // client checks everything that can be wrong before anything is dialed.

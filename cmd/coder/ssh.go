@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -163,8 +164,19 @@ func dialSSH(ctx context.Context, conn *connect.Conn, agent api.Agent, p *progre
 	p.now(fmt.Sprintf("Waiting for the agent %s to answer", agent.Name))
 	hurry := tellLate(ctx, conn, agent)
 	defer hurry()
-	return conn.SSH(ctx)
+	if agent.Version != "" && !isOurs(agent) {
+		return conn.SSH(ctx)
+	}
+	stream, err := conn.LastingSSH(ctx)
+	if errors.Is(err, syscall.ECONNREFUSED) { // it has not said its version yet, and is of another make
+		return conn.SSH(ctx)
+	}
+	return stream, err
 }
+
+// isOurs reports whether the agent says that it is Berth's, which can do more
+// than others.
+func isOurs(a api.Agent) bool { return strings.Contains(a.Version, "berth") }
 
 // lateAfter is how long an agent may stay away before a line says so, where no
 // terminal shows the progress.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -66,7 +65,7 @@ func (o *sshOptions) session(ctx context.Context, stream net.Conn, agent api.Age
 // hostKeyAlgo is what the agent's SSH server prefers: ours ed25519, those of
 // other makes RSA.
 func hostKeyAlgo(a api.Agent) string {
-	if strings.Contains(a.Version, "berth") {
+	if isOurs(a) {
 		return ssh.KeyAlgoED25519
 	}
 	return ssh.KeyAlgoRSASHA256

@@ -24,9 +24,11 @@ const (
 	bulkBytes = 10e9
 	bulkFor   = 60 * time.Second
 	sampling  = 200 * time.Millisecond
+	// settleFor is when an agent has given back what a burst of work left.
+	settleFor = 5 * time.Second
 )
 
-// agentProcess measures the process of an agent: its start, and its memory
+// agentProcess measures the processes of an agent: their start, and their memory
 // idle, while much is moved through one session, and after it.
 func agentProcess(ctx context.Context, e *environment) ([]row, error) {
 	d, err := e.deploy(ctx, exec.CommandContext, "127.0.0.1")
@@ -56,7 +58,12 @@ func agentProcess(ctx context.Context, e *environment) ([]row, error) {
 	if err != nil {
 		return append(rows, failed("agent, PSS after 10 GB", err)), nil
 	}
-	after, err := pss(pid)
+	select {
+	case <-time.After(settleFor):
+	case <-ctx.Done():
+		return rows, ctx.Err()
+	}
+	after, err := halves(pid)
 	if err != nil {
 		return rows, err
 	}
@@ -125,7 +132,7 @@ func largestPSS(ctx context.Context, pid int, until <-chan time.Time) (float64, 
 	defer tick.Stop()
 	var largest float64
 	for {
-		now, err := pss(pid)
+		now, err := halves(pid)
 		if err != nil {
 			return 0, err
 		}
@@ -138,6 +145,25 @@ func largestPSS(ctx context.Context, pid int, until <-chan time.Time) (float64, 
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// halves is the memory of an agent's network half pid and of its session host,
+// in MB.
+func halves(pid int) (float64, error) {
+	network, err := pss(pid)
+	if err != nil {
+		return 0, err
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, child := range strings.Fields(string(children)) {
+		host, convErr := strconv.Atoi(child)
+		sessions, pssErr := pss(host)
+		if err = errors.Join(err, convErr, pssErr); err != nil {
+			break
+		}
+		network += sessions
+	}
+	return network, err
 }
 
 // pss is the proportional set size of a process in MB: pages that it shares

@@ -19,7 +19,8 @@ import (
 const backlog = 1024
 
 // DialTCP connects to addr. The connection outlives outages of up to
-// giveUpAfter; it has a CloseWrite method.
+// giveUpAfter; it has a CloseWrite method. A port where nobody listens is
+// syscall.ECONNREFUSED.
 func (s *Stack) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 	wq := new(waiter.Queue)
 	ep, terr := s.stack.NewEndpoint(tcp.ProtocolNumber, ipv6.ProtocolNumber, wq)

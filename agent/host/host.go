@@ -1,0 +1,178 @@
+//go:build linux
+
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/berthdev/berth/agent/sshd"
+	"github.com/berthdev/berth/connect/resume"
+)
+
+// Config configures a host.
+type Config struct {
+	// Name is that of Name. Required.
+	Name string
+
+	// Version is what State reports.
+	Version string
+
+	// Grace is how long a host that keeps nothing waits for a network half; 0
+	// means 1 min, in which a service manager has restarted that.
+	Grace time.Duration
+
+	// Log gets what an operator should know; nil discards.
+	Log *slog.Logger
+}
+
+// host is one run of the process.
+type host struct {
+	cfg     Config
+	log     *slog.Logger
+	started time.Time
+	end     context.CancelFunc
+
+	mu     sync.Mutex // guards below
+	login  sshd.Login
+	parts  *parts    // nil before the first setup
+	halves int       // network halves that are attached
+	left   time.Time // when the last one left
+}
+
+// parts is what keeps sessions.
+type parts struct {
+	ssh     *sshd.Server
+	streams *resume.Server
+}
+
+// Run keeps the sessions of one agent until ctx ends, it is told to end, or it
+// is of no use any more. An error means that it could not begin: another host
+// has the name.
+func Run(ctx context.Context, cfg Config) error {
+	if cfg.Grace == 0 {
+		cfg.Grace = time.Minute
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	ln, err := listen(cfg.Name)
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	h := &host{cfg: cfg, log: cfg.Log, started: time.Now(), left: time.Now(), end: end}
+	server := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(ln) })
+	h.log.Info("session host started", "pid", os.Getpid(), "version", cfg.Version)
+	h.wait(ctx)
+	err = h.closeParts()
+	err = errors.Join(err, server.Close())
+	serving.Wait()
+	h.log.Info("session host ended")
+	return err
+}
+
+// wait returns when ctx has ended or nothing needs the host.
+func (h *host) wait(ctx context.Context) {
+	tick := time.NewTicker(h.cfg.Grace)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if h.useless() {
+				h.log.Info("nothing to keep and no network half")
+				return
+			}
+		}
+	}
+}
+
+func (h *host) useless() bool {
+	h.mu.Lock()
+	alone := h.halves == 0 && time.Since(h.left) >= h.cfg.Grace
+	h.mu.Unlock()
+	return alone && h.state().Idle()
+}
+
+// joined counts the network halves.
+func (h *host) joined(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.halves += n; h.halves == 0 {
+		h.left = time.Now()
+	}
+}
+
+// set makes the parts at the first call and changes what later logins get.
+func (h *host) set(s Setup) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.login = sshd.Login{Env: s.Env, Dir: s.Dir, MOTD: s.MOTD}
+	if h.parts != nil {
+		return nil
+	}
+	key, err := sshd.HostKey(s.Workspace, s.Agent)
+	if err != nil {
+		return err
+	}
+	ssh := sshd.New(key, sshd.Config{Login: func(context.Context) sshd.Login { return h.currentLogin() }, Log: h.log})
+	h.parts = &parts{ssh: ssh, streams: resume.NewServer(resume.ServerConfig{Handle: ssh.HandleConn, Log: h.log})}
+	return nil
+}
+
+func (h *host) currentLogin() sshd.Login {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.login
+}
+
+func (h *host) currentParts() *parts {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.parts
+}
+
+func (h *host) state() State {
+	s := State{Version: h.cfg.Version, PID: os.Getpid(), Started: h.started}
+	if p := h.currentParts(); p != nil {
+		c := p.ssh.Counters()
+		s.Connections, s.Processes = c.ActiveConnections, c.ActiveProcesses
+		s.Streams, s.Waiting = p.streams.Streams()
+	}
+	return s
+}
+
+// closeParts ends every session.
+func (h *host) closeParts() error {
+	p := h.currentParts()
+	if p == nil {
+		return nil
+	}
+	return errors.Join(p.ssh.Close(), p.streams.Close())
+}
+
+// carry serves one connection of a user until it ends.
+func (h *host) carry(ctx context.Context, kind string, conn net.Conn) {
+	p := h.currentParts()
+	switch {
+	case p == nil:
+		_ = conn.Close()
+	case kind == KindSSH:
+		p.ssh.HandleConn(ctx, conn)
+	case kind == KindResume:
+		if err := p.streams.ServeConn(conn); err != nil {
+			h.log.Debug("connection of a session broke", "err", err)
+		}
+	}
+}

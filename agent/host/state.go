@@ -1,0 +1,46 @@
+package host
+
+import (
+	"time"
+)
+
+// Kinds of connections that a host takes.
+const (
+	KindSSH      = "ssh"
+	KindResume   = "resume"
+	KindTerminal = "terminal"
+)
+
+// Setup is what the manifest says about sessions. It may be given again; what
+// runs goes on as it is.
+type Setup struct {
+	// Workspace is the workspace's id and Agent the agent's name: the host key
+	// derives from them. The first ones stay.
+	Workspace string `json:"workspace"`
+	Agent     string `json:"agent"`
+
+	// Env, Dir and MOTD are those of sshd.Login.
+	Env  []string `json:"env"`
+	Dir  string   `json:"dir"`
+	MOTD string   `json:"motd"`
+}
+
+// State is what a host keeps now.
+type State struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+
+	// Connections of SSH, Processes started by them, Streams that can be
+	// resumed (of those, Waiting are without a client now) and Terminals.
+	Connections int `json:"connections"`
+	Processes   int `json:"processes"`
+	Streams     int `json:"streams"`
+	Waiting     int `json:"waiting"`
+	Terminals   int `json:"terminals"`
+}
+
+// Idle reports whether nothing would be lost if the host ended.
+func (s State) Idle() bool {
+	return s.Connections == 0 && s.Processes == 0 && s.Streams == 0 && s.Terminals == 0
+}
