@@ -114,10 +114,7 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	srv, err := wire.NewServer(wire.Stream(context.Background(), ws))
-	if err != nil {
-		return
-	}
+	srv := wire.NewServer(wire.NewSocket(ws))
 	mux := drpcmux.New()
 	if err := proto.DRPCRegisterTailnet(mux, f.service); err != nil {
 		f.t.Error(err)

@@ -4,16 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
-	"github.com/coder/websocket"
-	"storj.io/drpc/drpcmux"
-
-	agentproto "github.com/berthdev/berth/agent/proto"
 	"github.com/berthdev/berth/coordinator"
 	"github.com/berthdev/berth/server/store"
-	tailnetproto "github.com/berthdev/berth/tailnet/proto"
 )
 
 // finalWrite bounds writing down the end of a session.
@@ -32,15 +28,13 @@ func (s *Server) agentRPC(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	role, version := r.URL.Query().Get("role"), apiVersion(r)
-	return s.serveSession(w, r, d.Agent.ID, func(ctx context.Context, ws *websocket.Conn) func() {
-		changed, unwatch := s.builds.watchSince(now, d.Workspace.ID)
-		serve := session{
-			ws: ws, changed: changed, calls: s.agentCalls(d, role),
-			check: func(ctx context.Context) error { return s.checkAgent(ctx, d) },
-		}
-		run := func() { _ = serve.run(ctx) } // why it ended is for the other end
+	return s.serveSession(w, r, d.Agent.ID, func(ctx context.Context, serve *session) func() {
+		serve.calls = s.agentCalls(&d, role)
+		serve.check = func() error { return s.checkAgent(ctx, &d) }
+		unwatch := s.builds.watchSince(now, d.Workspace.ID, serve.changed)
+		run := func() { _ = serve.run(ctx, &s.pulse) } // why it ended is for the other end
 		if isAgent(role) {
-			run = s.agentSession(ctx, d, version, serve)
+			run = s.agentSession(ctx, &d, version, serve)
 		}
 		return func() {
 			defer unwatch()
@@ -60,47 +54,40 @@ func apiVersion(r *http.Request) string {
 }
 
 // agentCalls are the services that an agent may call.
-func (s *Server) agentCalls(d store.AgentDetail, role string) *drpcmux.Mux {
-	mux := drpcmux.New()
-	must(agentproto.DRPCRegisterAgent(mux, &agentService{s: s, agent: d}))
+func (s *Server) agentCalls(d *store.AgentDetail, role string) *services {
+	calls := &services{mux: s.muxes.collector, agent: &agentService{s: s, agent: d}}
 	if isAgent(role) {
-		must(tailnetproto.DRPCRegisterTailnet(mux, &coordinator.Service{
+		calls.mux = s.muxes.agent
+		calls.tailnet = &coordinator.Service{
 			Coordinator: s.coordinator, Maps: s.maps,
 			Peer: coordinator.Peer{ID: d.Agent.ID, Name: d.Workspace.Name + "." + d.Agent.Name, Role: coordinator.Agent},
-		}))
+		}
 	}
-	return mux
-}
-
-// must is for registrations, which fail for a service that is not one.
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
+	return calls
 }
 
 // agentSession begins the session of an agent and returns what runs it. Its
 // begin and end are written down, nothing in between.
-func (s *Server) agentSession(ctx context.Context, d store.AgentDetail, version string, serve session) (run func()) {
-	ctx, end := context.WithCancelCause(ctx)
+func (s *Server) agentSession(ctx context.Context, d *store.AgentDetail, version string, serve *session) (run func()) {
 	began := time.Now()
-	own := s.sessions.join(d.Agent.ID, end)
-	log := s.log.With("agent", d.Agent.ID, "workspace", d.Workspace.Name, "owner", d.Owner.Username)
+	own := s.sessions.join(d.Agent.ID, serve.end)
+	log := func() *slog.Logger {
+		return s.log.With("agent", d.Agent.ID, "workspace", d.Workspace.Name, "owner", d.Owner.Username)
+	}
 	if err := s.store.AgentConnected(ctx, d.Agent.ID, began, version); err != nil {
 		return func() {
 			s.sessions.leave(own)
-			log.Warn("agent not connected", "err", err)
+			log().Warn("agent not connected", "err", err)
 			serve.close(cmp.Or(context.Cause(ctx), err))
-			end(nil)
+			serve.finish()
 		}
 	}
-	log.Info("agent connected")
+	log().Info("agent connected")
 	s.events.changed(d.Workspace.ID)
 	return func() {
-		defer end(nil)
-		err := serve.run(ctx)
+		err := serve.run(ctx, &s.pulse)
 		s.sessions.leave(own)
-		log.Info("agent disconnected", "cause", cmp.Or(err, errLeft))
+		log().Info("agent disconnected", "cause", cmp.Or(err, errLeft))
 		s.agentLeft(ctx, d, began, err)
 	}
 }
@@ -110,7 +97,7 @@ var errLeft = errors.New("the agent left")
 
 // agentLeft writes down the end of a session. A server that stops and is alone
 // with its database does so for all agents at once.
-func (s *Server) agentLeft(ctx context.Context, d store.AgentDetail, began time.Time, cause error) {
+func (s *Server) agentLeft(ctx context.Context, d *store.AgentDetail, began time.Time, cause error) {
 	if errors.Is(cause, errStopping) && s.alone() {
 		return
 	}
@@ -124,7 +111,7 @@ func (s *Server) agentLeft(ctx context.Context, d store.AgentDetail, began time.
 
 // checkAgent reports errSuperseded when an agent may no longer act for the
 // build that it connected to.
-func (s *Server) checkAgent(ctx context.Context, d store.AgentDetail) error {
+func (s *Server) checkAgent(ctx context.Context, d *store.AgentDetail) error {
 	now, err := s.store.AgentByID(ctx, d.Agent.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):

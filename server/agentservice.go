@@ -38,7 +38,7 @@ var externalSource = uuid.MustParse("3b579bf4-1ed8-4b99-87a8-e9a1e3410410")
 type agentService struct {
 	proto.DRPCAgentUnimplementedServer
 	s     *Server
-	agent store.AgentDetail // as it was when the agent connected
+	agent *store.AgentDetail // as it was when the agent connected
 }
 
 // GetManifest says what the agent is and what it shall do. Agents ask when they

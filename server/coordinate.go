@@ -6,15 +6,12 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/google/uuid"
-	"storj.io/drpc/drpcmux"
 
 	"github.com/berthdev/berth/coordinator"
 	"github.com/berthdev/berth/server/api"
 	"github.com/berthdev/berth/server/auth"
 	"github.com/berthdev/berth/server/store"
-	"github.com/berthdev/berth/tailnet/proto"
 )
 
 // coordinate serves the tailnet service to a client that wants to reach one
@@ -28,11 +25,9 @@ func (s *Server) coordinate(w http.ResponseWriter, r *http.Request) error {
 	if err := checkVersion(r, "1.0"); err != nil {
 		return err
 	}
-	return s.tailnetSession(w, r, coordinator.Only(d.Agent.ID), func(serve session) (session, func()) {
-		changed, unwatch := s.builds.watchSince(now, d.Workspace.ID)
-		serve.changed = changed
-		serve.check = func(ctx context.Context) error { return s.checkReach(ctx, d) }
-		return serve, unwatch
+	return s.tailnetSession(w, r, coordinator.Only(d.Agent.ID), func(ctx context.Context, serve *session) (unwatch func()) {
+		serve.check = func() error { return s.checkReach(ctx, d) }
+		return s.builds.watchSince(now, d.Workspace.ID, serve.changed)
 	})
 }
 
@@ -62,7 +57,7 @@ func (s *Server) tailnet(w http.ResponseWriter, r *http.Request) error {
 	}
 	c := callerOf(r)
 	allow := func(ctx context.Context, agent uuid.UUID) error { return s.mayReach(ctx, c, agent) }
-	return s.tailnetSession(w, r, allow, func(serve session) (session, func()) { return serve, func() {} })
+	return s.tailnetSession(w, r, allow, func(context.Context, *session) (unwatch func()) { return func() {} })
 }
 
 // mayReach reports why a user may not open a tunnel to an agent, or nil.
@@ -76,22 +71,21 @@ func (s *Server) mayReach(ctx context.Context, c caller, agent uuid.UUID) error 
 
 // tailnetSession runs the session of a client's peer. watch may add what ends
 // it.
-func (s *Server) tailnetSession(w http.ResponseWriter, r *http.Request, allow func(context.Context, uuid.UUID) error, watch func(session) (session, func())) error {
+func (s *Server) tailnetSession(w http.ResponseWriter, r *http.Request, allow func(context.Context, uuid.UUID) error, watch func(context.Context, *session) (unwatch func())) error {
 	c := callerOf(r)
 	peer, err := s.peerID(r, c)
 	if err != nil {
 		return err
 	}
-	return s.serveSession(w, r, c.UserID, func(ctx context.Context, ws *websocket.Conn) func() {
-		mux := drpcmux.New()
-		must(proto.DRPCRegisterTailnet(mux, &coordinator.Service{
+	return s.serveSession(w, r, c.UserID, func(ctx context.Context, serve *session) func() {
+		serve.calls = &services{mux: s.muxes.client, tailnet: &coordinator.Service{
 			Coordinator: s.coordinator, Maps: s.maps, Resume: s.resume, Owner: c.UserID,
 			Peer: coordinator.Peer{ID: peer, Name: c.Username, Role: coordinator.Client, Allow: allow},
-		}))
-		serve, unwatch := watch(session{ws: ws, calls: mux})
+		}}
+		unwatch := watch(ctx, serve)
 		return func() {
 			defer unwatch()
-			err := serve.run(ctx)
+			err := serve.run(ctx, &s.pulse)
 			s.log.Debug("client connection ended", "peer", peer, "user", c.Username, "err", err)
 		}
 	})

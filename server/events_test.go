@@ -21,16 +21,23 @@ func TestEvents(t *testing.T) {
 		t.Errorf("%d wake-ups after three changes, want one", len(changed))
 	}
 	then := e.now()
-	if ch, stop := e.watchSince(then, id); len(ch) != 0 {
+	woken := 0
+	wake := func() { woken++ }
+	e.watchSince(then, id, wake)()
+	if woken != 0 {
 		t.Error("woken though nothing has changed since")
-	} else {
-		stop()
 	}
 	e.changed(other)
-	if ch, stop := e.watchSince(then, id); len(ch) != 1 {
+	unwatch := e.watchSince(then, id, wake)
+	if woken != 1 {
 		t.Error("not woken though something has changed since")
-	} else {
-		stop()
+	}
+	e.changed(other)
+	e.changed(id)
+	unwatch()
+	e.changed(id)
+	if woken != 2 {
+		t.Errorf("woken %d times, want once more for the change while it was watched", woken)
 	}
 	stop()
 	stop()

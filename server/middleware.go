@@ -33,6 +33,7 @@ const (
 	keyRequestID contextKey = iota
 	keyCaller
 	keyAgent
+	keyServices
 )
 
 func requestID(r *http.Request) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -38,35 +37,46 @@ func checkVersion(r *http.Request, absent string) error {
 	return nil
 }
 
-// session is a WebSocket that carries calls.
+// session is a WebSocket that carries calls. While nothing happens one goroutine
+// reads from it, and that is all: its pulse, what it must check and its end come
+// from outside.
 type session struct {
-	ws    *websocket.Conn
-	calls drpc.Handler
+	ws     *websocket.Conn
+	server *wire.Server
+	end    context.CancelCauseFunc // of the context that it runs in
 
-	// check reports whether the session may go on: nil, or errSuperseded. It is
-	// called when changed holds a token; after another error again with the next
-	// ping.
-	check   func(context.Context) error
-	changed <-chan struct{}
+	// Set before run, by who begins it.
+	calls drpc.Handler
+	check func() error // nil, or whether the session may go on: errSuperseded
+
+	mu       sync.Mutex // guards below
+	over     bool
+	asking   sync.WaitGroup // goroutines that ask something
+	pinging  bool
+	checking bool
+	again    bool // something has changed since the check began
+	unsure   bool // the last check failed
 }
 
 // serveSession upgrades a request and runs a session in a goroutine of its own,
 // which streams waits for: the handler's has grown by what it asked the
 // database, and with it would stay all that belongs to a request. begin makes
 // the session ready; its context ends when the server stops.
-func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, owner uuid.UUID, begin func(context.Context, *websocket.Conn) (run func())) error {
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, owner uuid.UUID, begin func(context.Context, *session) (run func())) error {
 	ctx, done, err := s.streams.begin(context.Background(), owner)
 	if err != nil {
 		return err
 	}
-	ws, err := s.accept(w, r)
+	ws, err := s.accept(smallBuffers{w}, r)
 	if err != nil {
 		done()
 		return err
 	}
-	run := begin(ctx, ws)
+	ctx, end := context.WithCancelCause(ctx)
+	run := begin(ctx, &session{ws: ws, server: wire.NewServer(wire.NewSocket(ws)), end: end})
 	go func() {
 		defer done()
+		defer end(nil)
 		run()
 	}()
 	return nil
@@ -74,99 +84,93 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, owner uuid
 
 // run answers calls until the other end leaves (nil), is lost or may no longer
 // be served, or ctx ends. It closes the WebSocket with the reason.
-func (s session) run(ctx context.Context) error {
-	// The stream outlives ctx for as long as it takes to say why it ended.
-	open, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	server, err := wire.NewServer(wire.Stream(open, s.ws))
-	if err != nil {
-		return errors.Join(err, s.ws.CloseNow())
+func (s *session) run(ctx context.Context, pulse *pulse) error {
+	defer s.finish()
+	defer pulse.join(s)()
+	told := make(chan struct{})
+	// The calls outlive ctx for as long as it takes to say why it ended.
+	stop := context.AfterFunc(ctx, func() {
+		defer close(told)
+		s.close(leftOr(context.Cause(ctx)))
+	})
+	err := s.server.Serve(context.WithoutCancel(ctx), s.calls)
+	if stop() {
+		s.close(err)
+		return err
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var running sync.WaitGroup
-	running.Go(func() { stop(server.Serve(open, s.calls)) })
-	err = s.watch(ctx, &running, server.Ping)
-	s.close(err)
-	end()
-	running.Wait()
-	return err
+	<-told
+	return leftOr(context.Cause(ctx))
 }
 
-// watch returns why the session ends; nil: the other end left. It only waits:
-// what takes time or stack is asked in goroutines of their own, which running
-// counts.
-func (s session) watch(ctx context.Context, running *sync.WaitGroup, ping func() error) error {
-	tick := time.NewTicker(pingEvery)
-	defer tick.Stop()
-	pings := newQuestion(running, ping)
-	checks := newQuestion(running, func() error { return s.mustEnd(ctx) })
-	answered, unsure := time.Now(), false
-	for {
-		select {
-		case <-ctx.Done():
-			return leftOr(context.Cause(ctx))
-		case <-s.changed:
-			checks.ask()
-		case err := <-checks.answer:
-			if errors.Is(err, errSuperseded) {
-				return err
-			}
-			unsure = err != nil
-			checks.answered()
-		case err := <-pings.answer:
-			if err == nil {
-				answered = time.Now()
-			}
-			pings.answered()
-		case <-tick.C:
-			if time.Since(answered) > lostAfter {
-				return errLost
-			}
-			if unsure {
-				checks.ask()
-			}
-			if !pings.open {
-				pings.ask()
-			}
-		}
-	}
+// finish waits for what the session asks. It must be called for each that was
+// begun, when it has ended.
+func (s *session) finish() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.asking.Wait()
 }
 
-func (s session) mustEnd(ctx context.Context) error {
-	if s.check == nil {
-		return nil
-	}
-	return s.check(ctx)
-}
-
-// question is asked in a goroutine, one at a time; of those asked meanwhile one
-// is asked afterwards.
-type question struct {
-	running     *sync.WaitGroup
-	fn          func() error
-	answer      chan error
-	open, again bool
-}
-
-func newQuestion(running *sync.WaitGroup, fn func() error) *question {
-	return &question{running: running, fn: fn, answer: make(chan error, 1)}
-}
-
-func (q *question) ask() {
-	if q.again = q.open; q.open {
+// beat is called every pingEvery: it asks for a sign of life.
+func (s *session) beat() {
+	if s.server.Silence() > lostAfter {
+		s.end(errLost)
 		return
 	}
-	q.open = true
-	q.running.Go(func() { q.answer <- q.fn() })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unsure {
+		s.checkLocked()
+	}
+	if s.over || s.pinging {
+		return
+	}
+	s.pinging = true
+	s.asking.Go(func() {
+		_ = s.server.Ping() // who does not get it is not heard
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pinging = false
+	})
 }
 
-// answered must be called after each answer.
-func (q *question) answered() {
-	q.open = false
-	if q.again {
-		q.ask()
+// changed has the session checked. It does not block.
+func (s *session) changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checkLocked()
+}
+
+func (s *session) checkLocked() {
+	s.again = true
+	if s.over || s.checking || s.check == nil {
+		return
 	}
+	s.checking = true
+	s.asking.Go(func() {
+		for s.mustCheck() {
+			if err := s.check(); errors.Is(err, errSuperseded) {
+				s.end(err)
+			} else {
+				s.checked(err)
+			}
+		}
+	})
+}
+
+// mustCheck reports whether something has changed since the last check began.
+func (s *session) mustCheck() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checking, s.again = s.again, false
+	return s.checking
+}
+
+// checked remembers to ask again after trouble.
+func (s *session) checked(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsure = err != nil
 }
 
 // leftOr is nil when the other end left.
@@ -178,7 +182,7 @@ func leftOr(cause error) error {
 }
 
 // close says why the session ended. Who is lost is not waited for.
-func (s session) close(err error) {
+func (s *session) close(err error) {
 	switch {
 	case errors.Is(err, errLost):
 		_ = s.ws.CloseNow()

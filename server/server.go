@@ -61,6 +61,7 @@ type parts struct {
 	maps        *coordinator.Maps
 	resume      *coordinator.ResumeTokens
 	binaries    *binaries
+	muxes       muxes
 	closeOnce   sync.Once
 	closeErr    error
 }
@@ -73,6 +74,7 @@ type live struct {
 	sessions  agentSessions
 	agentLogs agentLogs
 	limits    limiter
+	pulse     pulse
 }
 
 // New opens the sockets, then the database, and makes everything ready. From
@@ -91,7 +93,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, began: time.Now().UTC(), access: cfg.accessURL(addrPort(l.http.Addr())),
-		parts: parts{listening: l}, live: live{limits: limiter{off: cfg.NoRateLimits}},
+		parts: parts{listening: l, muxes: newMuxes()}, live: live{limits: limiter{off: cfg.NoRateLimits}},
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -217,6 +219,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		s.cleanUp(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		s.pulse.run(ctx)
 		return nil
 	})
 	s.log.Info("server started", "url", s.access.String(), "address", s.Addr().String(), "relay", s.listening.relayTCP)

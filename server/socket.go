@@ -1,9 +1,12 @@
 package server
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,6 +46,30 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn
 		return nil, errAnswered
 	}
 	return ws, nil
+}
+
+// sessionBuffer is the size in bytes of the two buffers of a session's WebSocket:
+// thousands wait, for messages of which most are smaller. net/http gives 4 KiB.
+const sessionBuffer = 512
+
+// smallBuffers makes the buffers of a connection small when it is taken over.
+type smallBuffers struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (s smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	early, err := rw.Reader.Peek(rw.Reader.Buffered())
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	in := bufio.NewReaderSize(bytes.NewReader(bytes.Clone(early)), max(sessionBuffer, len(early)))
+	if _, err := in.Peek(len(early)); err != nil { // what has come is in the buffer
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, bufio.NewReadWriter(in, bufio.NewWriterSize(conn, sessionBuffer)), nil
 }
 
 // errAnswered says that the answer was given already.

@@ -75,10 +75,7 @@ func (s *testServer) connect(peer coordinator.Peer) (conn *wire.Conn, end func()
 		s.t.Fatal(err)
 	}
 	near, far := net.Pipe()
-	server, err := wire.NewServer(far)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	server := wire.NewServer(far)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -86,7 +83,8 @@ func (s *testServer) connect(peer coordinator.Peer) (conn *wire.Conn, end func()
 			s.t.Errorf("serve %s: %v", peer.Name, err)
 		}
 	}()
-	if conn, err = wire.NewClient(near); err != nil {
+	conn, err := wire.NewClient(near)
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	end = func() {

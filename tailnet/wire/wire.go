@@ -7,6 +7,11 @@
 //	        yamux server
 //	stream  a WebSocket of binary messages whose borders carry no meaning
 //
+// The calling side is made of the libraries of yamux and dRPC. The answering
+// side, of which a server has thousands, is our own: one goroutine that reads,
+// one for each call that does something, and none for calls that wait (see
+// Call.Linger).
+//
 // Dialling the WebSocket, and what the calls mean, is left to the callers.
 package wire
 
@@ -17,14 +22,12 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/hashicorp/yamux"
 	"storj.io/drpc"
 	"storj.io/drpc/drpcconn"
 	"storj.io/drpc/drpcmanager"
-	"storj.io/drpc/drpcserver"
 	"storj.io/drpc/drpcwire"
 )
 
@@ -154,81 +157,4 @@ func (c *Conn) open() (*drpcconn.Conn, error) {
 
 func managerOptions() drpcmanager.Options {
 	return drpcmanager.Options{Reader: drpcwire.ReaderOptions{MaximumBufferSize: MaxMessage}}
-}
-
-// Server is the answering side of a session.
-type Server struct {
-	session *yamux.Session
-}
-
-// NewServer returns the answering side over stream, which it owns from now on.
-// Call Serve to answer, Ping now and then to notice that the other side is gone,
-// and Close to end.
-func NewServer(stream net.Conn) (*Server, error) {
-	cfg := config()
-	cfg.EnableKeepAlive = false // the caller pings, and thousands of sessions wait here
-	session, err := yamux.Server(stream, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("open yamux session: %w", err)
-	}
-	return &Server{session: session}, nil
-}
-
-// Close ends the session and every call on it.
-func (s *Server) Close() error { return s.session.Close() }
-
-// Ping measures one round trip to the other side; an error means that the
-// session is gone or did not answer within yamux's write time-out, 10 s.
-func (s *Server) Ping() error {
-	_, err := s.session.Ping()
-	return err
-}
-
-// Closed returns a channel that is closed when the session is gone.
-func (s *Server) Closed() <-chan struct{} { return s.session.CloseChan() }
-
-// Serve answers calls with handler until the session or ctx ends, and returns
-// when every call has returned. The end of the session is not an error.
-func (s *Server) Serve(ctx context.Context, handler drpc.Handler) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var calls sync.WaitGroup
-	defer calls.Wait()
-	defer cancel()
-	defer s.session.Close()
-	stop := context.AfterFunc(ctx, func() { s.session.Close() })
-	defer stop()
-
-	server := drpcserver.NewWithOptions(handler, drpcserver.Options{Manager: managerOptions()})
-	for {
-		stream, err := s.session.AcceptStream()
-		if err != nil {
-			return sessionEnd(ctx, err)
-		}
-		calls.Go(func() {
-			defer stream.Close()
-			_ = server.ServeOne(ctx, impatient{stream}) // the caller sees what ended its call
-		})
-	}
-}
-
-// writeTimeout is how long an answer may wait for a caller that does not read.
-const writeTimeout = 30 * time.Second
-
-// impatient ends a call whose caller stops to read it: yamux itself would wait
-// for as long as the session lives.
-type impatient struct{ *yamux.Stream }
-
-func (s impatient) Write(p []byte) (int, error) {
-	if err := s.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
-	return s.Stream.Write(p)
-}
-
-func sessionEnd(ctx context.Context, err error) error {
-	var closed websocket.CloseError
-	if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, yamux.ErrSessionShutdown) || errors.Is(err, net.ErrClosed) || errors.As(err, &closed) {
-		return nil
-	}
-	return fmt.Errorf("accept yamux stream: %w", err)
 }

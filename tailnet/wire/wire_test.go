@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 	"storj.io/drpc/drpcmux"
+	"storj.io/drpc/drpcwire"
 
 	"github.com/berthdev/berth/tailnet/proto"
 )
@@ -59,12 +61,7 @@ func pair(t *testing.T) (*Conn, service) {
 			t.Error(err)
 			return
 		}
-		server, err := NewServer(Stream(r.Context(), ws))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if err := server.Serve(r.Context(), mux); err != nil {
+		if err := NewServer(NewSocket(ws)).Serve(r.Context(), mux); err != nil {
 			t.Errorf("Serve = %v, want nil when the client leaves", err)
 		}
 	}))
@@ -219,22 +216,21 @@ func TestCauseOfACallerThatWrites(t *testing.T) {
 func FuzzServer(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0})
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Add(slices.Concat(begin(1), frame(typeData, flagFIN, 1, 0, packet(2, drpcwire.KindMessage, []byte{0x12, 0})), frame(typePing, flagSYN, 0, 1)))
+	f.Add(slices.Concat(frame(typeData, flagSYN, 3, 0, packet(1, drpcwire.KindInvoke, []byte("/coder.tailnet.v2.Tailnet/Coordinate"))), frame(typeWindow, flagRST, 3, 0)))
 	mux := drpcmux.New()
 	if err := proto.DRPCRegisterTailnet(mux, service{}); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		near, far := net.Pipe()
-		server, err := NewServer(far)
-		if err != nil {
-			t.Fatal(err)
-		}
+		server := NewServer(far)
 		go io.Copy(io.Discard, near)
 		go func() {
 			near.Write(raw)
 			near.Close()
 		}()
-		err = server.Serve(t.Context(), mux)
+		err := server.Serve(t.Context(), mux)
 		if errors.Is(err, context.Canceled) {
 			t.Errorf("Serve(%x) = %v", raw, err)
 		}
