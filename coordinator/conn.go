@@ -18,23 +18,19 @@ const maxResponseBytes = 3 << 20
 // errLeft ends the connection of a peer that said goodbye.
 var errLeft = errors.New("peer left")
 
-// conn is one connection: a bounded queue of what to tell the peer, emptied by
-// write, and the reason for its end.
+// conn is one connection: a bounded queue of what to tell the peer, and the
+// reason for its end. It has a goroutine only while there is something to tell.
 type conn struct {
-	c    *Coordinator
-	peer Peer
-	id   Conn
+	c      *Coordinator
+	peer   Peer
+	id     Conn
+	stream Stream
 
-	wake chan struct{} // holds one token when the queue is not empty
-	done chan struct{} // closed by stop
-
-	mu    sync.Mutex
-	queue []note
-	err   error
-}
-
-func newConn(c *Coordinator, p Peer, id Conn) *conn {
-	return &conn{c: c, peer: p, id: id, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	mu      sync.Mutex
+	queue   []note
+	err     error
+	telling bool          // tell runs
+	gone    chan struct{} // closed when the connection has ended; nil if nobody waits
 }
 
 // put queues what one event tells the peer, or ends the connection if too much
@@ -52,10 +48,7 @@ func (c *conn) put(notes []note) bool {
 		return false
 	}
 	c.queue = append(c.queue, notes...)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.tellLocked()
 	return true
 }
 
@@ -69,11 +62,11 @@ func (c *conn) stop(cause error) {
 func (c *conn) stopLocked(cause error) {
 	if c.err == nil {
 		c.err = cause
-		close(c.done)
+		c.tellLocked()
 	}
 }
 
-// cause returns why the connection ended.
+// cause returns why the connection ended, or nil.
 func (c *conn) cause() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,30 +81,54 @@ func (c *conn) take() []note {
 	return notes
 }
 
-// write sends what is queued until the connection ends.
-func (c *conn) write(s Stream) {
-	for {
-		select {
-		case <-c.done:
-			return
-		case <-c.wake:
-			if err := c.send(s, c.take()); err != nil {
-				c.stop(fmt.Errorf("send: %w", err))
-			}
+// tellLocked lets a goroutine do what there is to do. Coordinator.serving counts
+// the connection until that goroutine has ended it.
+func (c *conn) tellLocked() {
+	if !c.telling {
+		c.telling = true
+		go c.tell()
+	}
+}
+
+// tell sends what is queued, and ends the connection when it was stopped.
+func (c *conn) tell() {
+	for c.toTell() {
+		if cause := c.cause(); cause != nil {
+			c.end(cause)
+			return // telling stays set: there is nothing more to do
+		}
+		if err := c.send(c.take()); err != nil {
+			c.stop(fmt.Errorf("send: %w", err))
 		}
 	}
 }
 
-// finish sends the rest and why the connection ended, then closes the stream.
-// Errors mean that the peer is gone, which is what is wanted.
-func (c *conn) finish(s Stream, cause error) {
-	if errors.Is(cause, ErrClosed) && c.send(s, c.take()) != nil {
+// toTell reports whether tell has something to do; if not, it is over.
+func (c *conn) toTell() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.telling = c.err != nil || len(c.queue) > 0
+	return c.telling
+}
+
+// end takes the peer out, sends the rest and why the connection ended, and
+// closes the stream. Errors mean that the peer is gone, which is what is wanted.
+func (c *conn) end(cause error) {
+	defer c.c.serving.Done()
+	c.c.disconnect(c, cause)
+	if errors.Is(cause, ErrClosed) && c.send(c.take()) != nil {
 		c.c.cfg.Logger.Debug("peer left before it was told of the shutdown", "peer", c.peer.ID)
 	}
 	if text := farewell(cause); text != "" {
-		_ = s.Send(&proto.CoordinateResponse{Error: text})
+		_ = c.stream.Send(&proto.CoordinateResponse{Error: text})
 	}
-	_ = s.Close()
+	_ = c.stream.Close()
+	if !errors.Is(cause, errLeft) {
+		c.c.cfg.Logger.Debug("peer lost", "peer", c.peer.ID, "name", c.peer.Name, "err", cause)
+	}
+	if c.gone != nil {
+		close(c.gone)
+	}
 }
 
 // farewell is the text for a peer whose connection we end.
@@ -125,9 +142,9 @@ func farewell(cause error) string {
 }
 
 // send sends notes in as few responses as their sizes allow.
-func (c *conn) send(s Stream, notes []note) error {
+func (c *conn) send(notes []note) error {
 	for _, r := range responses(notes) {
-		if err := s.Send(r); err != nil {
+		if err := c.stream.Send(r); err != nil {
 			return err
 		}
 		c.c.stats.sent.Add(uint64(len(r.PeerUpdates)))
@@ -155,20 +172,24 @@ func responses(notes []note) (rs []*proto.CoordinateResponse) {
 	return rs
 }
 
-// read serves requests until the stream ends and returns why it ended.
-func (c *conn) read(ctx context.Context, s Stream) error {
-	for {
-		req, err := s.Recv()
-		if err != nil {
-			return fmt.Errorf("receive: %w", err)
-		}
-		if err := c.handle(ctx, req); err != nil {
-			if errors.Is(err, ErrRefused) {
-				c.c.stats.refused.Add(1)
-			}
-			return err
-		}
+// receive serves one request and reports whether others may follow. What comes
+// after the end is dropped.
+func (c *conn) receive(ctx context.Context) (more bool) {
+	req, err := c.stream.Recv()
+	if err != nil {
+		c.stop(fmt.Errorf("receive: %w", err))
+		return false
 	}
+	if c.cause() != nil {
+		return true
+	}
+	if err := c.handle(ctx, req); err != nil {
+		if errors.Is(err, ErrRefused) {
+			c.c.stats.refused.Add(1)
+		}
+		c.stop(err)
+	}
+	return true
 }
 
 // handle serves one request, whose parts are handled in this order.

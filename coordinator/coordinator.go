@@ -238,45 +238,38 @@ func Only(agent uuid.UUID) func(context.Context, uuid.UUID) error {
 // (ErrRefused), reads too slowly (ErrSlow), or the coordinator closes
 // (ErrClosed). The peer is told why before the stream is closed.
 func (c *Coordinator) Serve(ctx context.Context, p Peer, s Stream) error {
-	conn, err := c.connect(ctx, p)
+	gone := make(chan struct{})
+	conn, err := c.connect(ctx, p, s, gone)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
-	defer c.serving.Done()
 	defer context.AfterFunc(ctx, func() { conn.stop(context.Cause(ctx)) })()
-
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		conn.stop(conn.read(ctx, s))
-	}()
-	conn.write(s)
-	cause := conn.cause()
-	c.disconnect(conn, cause)
-	conn.finish(s, cause)
-	<-read
-	if errors.Is(cause, errLeft) {
-		return nil
+	for conn.receive(ctx) {
 	}
-	return fmt.Errorf("coordinate peer %s: %w", p.ID, cause)
+	<-gone
+	if cause := conn.cause(); !errors.Is(cause, errLeft) {
+		return fmt.Errorf("coordinate peer %s: %w", p.ID, cause)
+	}
+	return nil
 }
 
 // connect registers a connection. Tunnels that the peer still has from an
 // older one are kept only as far as it may open them now.
-func (c *Coordinator) connect(ctx context.Context, p Peer) (*conn, error) {
+// gone, if there is one, is closed when the connection has ended.
+func (c *Coordinator) connect(ctx context.Context, p Peer, s Stream, gone chan struct{}) (*conn, error) {
 	allowed := c.allowed(ctx, p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, ErrClosed
 	}
-	conn := newConn(c, p, Conn{Replica: c.replica, Began: c.beganLocked(p.ID)})
+	conn := &conn{c: c, peer: p, id: Conn{Replica: c.replica, Began: c.beganLocked(p.ID)}, stream: s, gone: gone}
+	c.serving.Add(1)
 	old := c.conns[p.ID]
 	c.conns[p.ID] = conn
 	if old != nil {
 		old.stop(ErrReplaced)
 	}
-	c.serving.Add(1)
 	evs := []Event{{Kind: Connect, Peer: p.ID, Conn: conn.id, Role: p.Role}}
 	for _, dst := range c.tunnelsLocked(p.ID) {
 		kind := RemoveTunnel

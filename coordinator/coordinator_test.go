@@ -16,13 +16,13 @@ import (
 	"storj.io/drpc/drpcconn"
 	"storj.io/drpc/drpcerr"
 	"storj.io/drpc/drpcmux"
-	"storj.io/drpc/drpcserver"
 	"tailscale.com/types/key"
 
 	"github.com/berthdev/berth/coordinator"
 	"github.com/berthdev/berth/coordinator/coordtest"
 	"github.com/berthdev/berth/tailnet/derpmap"
 	"github.com/berthdev/berth/tailnet/proto"
+	"github.com/berthdev/berth/tailnet/wire"
 )
 
 const (
@@ -324,27 +324,22 @@ func dial(t *testing.T, s *coordinator.Service) func() proto.DRPCTailnetClient {
 		t.Fatal(err)
 	}
 	near, far := net.Pipe()
-	cfg := yamux.DefaultConfig()
-	cfg.LogOutput = t.Output()
-	server, err := yamux.Server(far, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	session, err := yamux.Client(near, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = drpcserver.New(mux).Serve(ctx, server) // ends with ctx
+		_ = wire.NewServer(far).Serve(ctx, mux) // ends with ctx
 	}()
+	cfg := yamux.DefaultConfig()
+	cfg.LogOutput = t.Output()
+	session, err := yamux.Client(near, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		session.Close()
 		cancel()
 		<-served
-		server.Close()
 	})
 	return func() proto.DRPCTailnetClient {
 		conn, err := session.Open()

@@ -15,6 +15,8 @@ type Maps struct {
 	current *derpmap.Map
 	wire    *proto.DERPMap
 	changed chan struct{} // closed at the next change
+
+	wakes map[*func()]struct{} // of followers
 }
 
 // NewMaps returns a Maps that holds m, which must not be changed afterwards.
@@ -33,6 +35,9 @@ func (m *Maps) Set(next *derpmap.Map) {
 	m.current, m.wire = next, wire
 	close(m.changed)
 	m.changed = make(chan struct{})
+	for wake := range m.wakes {
+		(*wake)()
+	}
 }
 
 // Watch returns the current map, not to be changed, and a channel that is
@@ -47,4 +52,19 @@ func (m *Maps) watchWire() (*proto.DERPMap, <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.wire, m.changed
+}
+
+// follow calls wake, which must not block, at each change until stop is called.
+func (m *Maps) follow(wake func()) (stop func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.wakes == nil {
+		m.wakes = map[*func()]struct{}{}
+	}
+	m.wakes[&wake] = struct{}{}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.wakes, &wake)
+	}
 }

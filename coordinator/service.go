@@ -11,6 +11,7 @@ import (
 	"storj.io/drpc/drpcerr"
 
 	"github.com/berthdev/berth/tailnet/proto"
+	"github.com/berthdev/berth/tailnet/wire"
 )
 
 // Service serves the tailnet service to the peer of one connection.
@@ -27,18 +28,49 @@ type Service struct {
 
 var _ proto.DRPCTailnetServer = (*Service)(nil)
 
-// Coordinate serves Coordinator.Serve's end of the stream. What went wrong is
-// told to the peer on the stream, so that no error is left for the transport.
+// Coordinate serves Coordinator.Serve's end of the stream; a call of package
+// wire lingers, so that peers of whom there is nothing to tell need no
+// goroutine. What went wrong is told to the peer on the stream, so that no error
+// is left for the transport.
 func (s *Service) Coordinate(stream proto.DRPCTailnet_CoordinateStream) error {
-	err := s.Coordinator.Serve(stream.Context(), s.Peer, stream)
-	if err != nil {
-		s.Coordinator.cfg.Logger.Debug("peer lost", "peer", s.Peer.ID, "name", s.Peer.Name, "err", err)
+	ctx := stream.Context()
+	call := wire.CallOf(ctx)
+	if call == nil {
+		_ = s.Coordinator.Serve(ctx, s.Peer, stream) // logged
+		return nil
 	}
+	conn, err := s.Coordinator.connect(ctx, s.Peer, stream, nil)
+	if err != nil {
+		return stream.Close()
+	}
+	call.Linger(func() bool { return conn.receive(ctx) })
 	return nil
 }
 
 // StreamDERPMaps sends the current map at once, then each that differs.
 func (s *Service) StreamDERPMaps(_ *proto.StreamDERPMapsRequest, stream proto.DRPCTailnet_StreamDERPMapsStream) error {
+	ctx := stream.Context()
+	call := wire.CallOf(ctx)
+	if call == nil {
+		return s.streamMaps(stream)
+	}
+	unfollow := s.Maps.follow(call.Wake)
+	var sent *proto.DERPMap
+	call.Linger(func() (more bool) {
+		m, _ := s.Maps.watchWire()
+		if ctx.Err() != nil || m != sent && stream.Send(m) != nil {
+			unfollow()
+			return false
+		}
+		sent = m
+		return true
+	})
+	call.Wake() // for the first
+	return nil
+}
+
+// streamMaps is StreamDERPMaps for other transports.
+func (s *Service) streamMaps(stream proto.DRPCTailnet_StreamDERPMapsStream) error {
 	for {
 		m, changed := s.Maps.watchWire()
 		if err := stream.Send(m); err != nil {
