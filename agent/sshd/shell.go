@@ -1,0 +1,27 @@
+//go:build linux
+
+package sshd
+
+import "context"
+
+// Shell is what a login outside of SSH starts.
+type Shell struct {
+	Path string   // of the program
+	Env  []string // all of it but TERM
+	Dir  string   // a directory that exists
+}
+
+// Shell returns the shell, environment and directory that a session of the
+// server would have whose client asks for nothing.
+func (s *Server) Shell(ctx context.Context) Shell {
+	acc := ownAccount(ctx)
+	if s.cfg.Shell != "" {
+		acc.shell = s.cfg.Shell
+	}
+	login := Login{}
+	if s.cfg.Login != nil {
+		login = s.cfg.Login(ctx)
+	}
+	env := environment(s.environ(), nil, acc, login.Env, connectionEnv(nil, nil))
+	return Shell{Path: acc.shell, Env: env, Dir: firstDir(login.Dir, homeOf(env, acc))}
+}
