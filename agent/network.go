@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -44,6 +45,8 @@ type network struct {
 	served  sync.WaitGroup
 	stop    context.CancelFunc
 	once    sync.Once
+
+	reported atomic.Uint64 // number of the last event that the server has
 }
 
 func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
@@ -99,6 +102,11 @@ func (n *network) serveSessions(ctx context.Context, m *proto.Manifest) error {
 		}
 		n.served.Go(func() { n.forward(ctx, ln, kind) })
 	}
+	ln, err := n.node.ListenTCP(apiPort)
+	if err != nil {
+		return fmt.Errorf("listen on tailnet port %d: %w", apiPort, err)
+	}
+	n.served.Go(func() { n.serveAPI(ctx, ln) })
 	return nil
 }
 
@@ -141,11 +149,7 @@ func (n *network) stats(ctx context.Context) (*proto.Stats, error) {
 	if err != nil {
 		return nil, err
 	}
-	sessions := int64(state.Connections)
-	return &proto.Stats{
-		ConnectionMedianLatencyMs: -1e-3, // unknown, as existing agents say it
-		SessionCountSsh:           sessions, SessionCounts: map[string]int64{"ssh": sessions},
-	}, nil
+	return sessionCounts(state), nil
 }
 
 // endSessions ends every session of a user, and the host.

@@ -31,14 +31,22 @@ const (
 // SSH connects to the agent's SSH server.
 func (c *Conn) SSH(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, sshPort) }
 
+// Services of lasting streams, in the words of the agent's session host.
+const (
+	serviceSSH      = 0
+	serviceTerminal = 1
+)
+
 // LastingSSH connects to the SSH server of an agent of ours over a stream that
 // outlives connections, nodes and the agent's network half: it is lost only
 // with the process that holds the session, or after resume.Keep without the
-// agent. Other agents have no such port.
-func (c *Conn) LastingSSH(ctx context.Context) (net.Conn, error) {
+// agent. Agents of other makes refuse it: syscall.ECONNREFUSED.
+func (c *Conn) LastingSSH(ctx context.Context) (net.Conn, error) { return c.lasting(ctx, serviceSSH) }
+
+func (c *Conn) lasting(ctx context.Context, service byte) (net.Conn, error) {
 	return resume.Dial(ctx, resume.Config{
-		Open: func(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, resumePort) },
-		Log:  c.log,
+		Open:    func(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, resumePort) },
+		Service: service, Log: c.log,
 	})
 }
 

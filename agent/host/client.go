@@ -17,6 +17,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/berthdev/berth/agent/pty"
 )
 
 // ClientConfig configures a Client. Name and Start are required.
@@ -167,14 +171,36 @@ func upgrade(conn net.Conn, in *bufio.Reader, kind string, remote netip.AddrPort
 }
 
 // State asks what the host keeps.
-func (c *Client) State(ctx context.Context) (State, error) {
-	var s State
-	res, err := c.do(ctx, http.MethodGet, "/state", nil)
+func (c *Client) State(ctx context.Context) (State, error) { return get[State](ctx, c, "/state") }
+
+// Events waits for events whose number is above done, and lets the host forget
+// the others.
+func (c *Client) Events(ctx context.Context, done uint64) ([]Event, error) {
+	return get[[]Event](ctx, c, fmt.Sprintf("/events?after=%d", done))
+}
+
+// Terminals lists the terminals.
+func (c *Client) Terminals(ctx context.Context) ([]pty.Info, error) {
+	return get[[]pty.Info](ctx, c, "/terminals")
+}
+
+// KillTerminal ends a terminal and its program.
+func (c *Client) KillTerminal(ctx context.Context, id uuid.UUID) error {
+	res, err := c.do(ctx, http.MethodDelete, "/terminals/"+id.String(), nil)
 	if err != nil {
-		return s, err
+		return err
+	}
+	return res.Body.Close()
+}
+
+func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	var v T
+	res, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return v, err
 	}
 	defer res.Body.Close()
-	return s, json.NewDecoder(res.Body).Decode(&s)
+	return v, json.NewDecoder(res.Body).Decode(&v)
 }
 
 // End ends every session and the host, and returns when both are gone.

@@ -12,6 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/berthdev/berth/agent/pty"
 	"github.com/berthdev/berth/agent/sshd"
 	"github.com/berthdev/berth/connect/resume"
 )
@@ -38,6 +41,7 @@ type host struct {
 	log     *slog.Logger
 	started time.Time
 	end     context.CancelFunc
+	events  *events
 
 	mu     sync.Mutex // guards below
 	login  sshd.Login
@@ -48,8 +52,9 @@ type host struct {
 
 // parts is what keeps sessions.
 type parts struct {
-	ssh     *sshd.Server
-	streams *resume.Server
+	ssh       *sshd.Server
+	streams   *resume.Server
+	terminals *pty.Terminals
 }
 
 // Run keeps the sessions of one agent until ctx ends, it is told to end, or it
@@ -68,7 +73,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	h := &host{cfg: cfg, log: cfg.Log, started: time.Now(), left: time.Now(), end: end}
+	h := &host{cfg: cfg, log: cfg.Log, started: time.Now(), left: time.Now(), end: end, events: newEvents()}
 	server := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(ln) })
@@ -126,9 +131,31 @@ func (h *host) set(s Setup) error {
 	if err != nil {
 		return err
 	}
-	ssh := sshd.New(key, sshd.Config{Login: func(context.Context) sshd.Login { return h.currentLogin() }, Log: h.log})
-	h.parts = &parts{ssh: ssh, streams: resume.NewServer(resume.ServerConfig{Handle: ssh.HandleConn, Log: h.log})}
+	ssh := sshd.New(key, sshd.Config{
+		Login:  func(context.Context) sshd.Login { return h.currentLogin() },
+		Report: h.events.add, Log: h.log,
+	})
+	p := &parts{ssh: ssh, terminals: pty.New(pty.Config{Login: terminalLogin(ssh), Log: h.log})}
+	p.streams = resume.NewServer(resume.ServerConfig{Log: h.log, Handle: func(ctx context.Context, service byte, conn net.Conn) {
+		switch service {
+		case ServiceSSH:
+			ssh.HandleConn(ctx, conn)
+		case ServiceTerminal:
+			h.view(ctx, p.terminals, conn)
+		default:
+			_ = conn.Close()
+		}
+	}})
+	h.parts = p
 	return nil
+}
+
+// terminalLogin gives terminals what SSH sessions have.
+func terminalLogin(ssh *sshd.Server) func(context.Context) (pty.Login, error) {
+	return func(ctx context.Context) (pty.Login, error) {
+		shell := ssh.Shell(ctx)
+		return pty.Login{Shell: shell.Path, Env: shell.Env, Dir: shell.Dir}, nil
+	}
 }
 
 func (h *host) currentLogin() sshd.Login {
@@ -149,6 +176,9 @@ func (h *host) state() State {
 		c := p.ssh.Counters()
 		s.Connections, s.Processes = c.ActiveConnections, c.ActiveProcesses
 		s.Streams, s.Waiting = p.streams.Streams()
+		t := p.terminals.Counters()
+		s.Terminals, s.Viewers = t.Active, t.ActiveViewers
+		s.Sessions = c.ActiveSessions
 	}
 	return s
 }
@@ -159,7 +189,7 @@ func (h *host) closeParts() error {
 	if p == nil {
 		return nil
 	}
-	return errors.Join(p.ssh.Close(), p.streams.Close())
+	return errors.Join(p.ssh.Close(), p.terminals.Close(), p.streams.Close())
 }
 
 // carry serves one connection of a user until it ends.
@@ -174,5 +204,23 @@ func (h *host) carry(ctx context.Context, kind string, conn net.Conn) {
 		if err := p.streams.ServeConn(conn); err != nil {
 			h.log.Debug("connection of a session broke", "err", err)
 		}
+	case kind == KindTerminal:
+		h.view(ctx, p.terminals, conn)
 	}
+}
+
+// view shows a terminal to one viewer, who is reported as a connection.
+func (h *host) view(ctx context.Context, terminals *pty.Terminals, conn net.Conn) {
+	e := sshd.Event{
+		Kind: sshd.SessionStarted, Connection: uuid.NewString(), Session: uuid.NewString(), Type: TypeTerminal,
+		Remote: conn.RemoteAddr().String(), Started: time.Now(), Time: time.Now(),
+	}
+	h.events.add(e)
+	err := terminals.Serve(ctx, conn)
+	e.Kind, e.Time = sshd.SessionEnded, time.Now()
+	if err != nil {
+		h.log.Debug("viewer of a terminal left", "err", err)
+		e.Reason = err.Error()
+	}
+	h.events.add(e)
 }

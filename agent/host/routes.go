@@ -9,6 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/berthdev/berth/agent/pty"
 )
 
 const (
@@ -26,6 +31,9 @@ func (h *host) routes() http.Handler {
 	mux.HandleFunc("PUT /setup", h.putSetup)
 	mux.HandleFunc("GET /state", h.getState)
 	mux.HandleFunc("GET /attach", h.attach)
+	mux.HandleFunc("GET /events", h.getEvents)
+	mux.HandleFunc("GET /terminals", h.getTerminals)
+	mux.HandleFunc("DELETE /terminals/{id}", h.deleteTerminal)
 	mux.HandleFunc("POST /end", h.postEnd)
 	mux.HandleFunc("POST /connect/{kind}", h.connect)
 	return mux
@@ -45,8 +53,44 @@ func (h *host) putSetup(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *host) getState(w http.ResponseWriter, _ *http.Request) {
+	answer(w, h.state())
+}
+
+func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(h.state())
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// getEvents waits for events after the number that was passed on last.
+func (h *host) getEvents(w http.ResponseWriter, r *http.Request) {
+	done, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
+	if err != nil {
+		http.Error(w, "after: want a number", http.StatusBadRequest)
+		return
+	}
+	answer(w, h.events.after(r.Context(), done))
+}
+
+func (h *host) getTerminals(w http.ResponseWriter, _ *http.Request) {
+	list := []pty.Info{}
+	if p := h.currentParts(); p != nil {
+		list = append(list, p.terminals.List()...)
+	}
+	answer(w, list)
+}
+
+func (h *host) deleteTerminal(w http.ResponseWriter, r *http.Request) {
+	id, err := uuid.Parse(r.PathValue("id"))
+	p := h.currentParts()
+	if err != nil || p == nil {
+		http.Error(w, "no such terminal", http.StatusNotFound)
+		return
+	}
+	if err := p.terminals.Kill(id); err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // postEnd ends every session and then the host. It answers when the sessions

@@ -11,6 +11,16 @@ const (
 	KindTerminal = "terminal"
 )
 
+// Services of streams that can be resumed; connect knows them too.
+const (
+	ServiceSSH      = 0
+	ServiceTerminal = 1
+)
+
+// TypeTerminal is the type of a session, in State and in events, that is a
+// viewer of a terminal.
+const TypeTerminal = "reconnecting_pty"
+
 // Setup is what the manifest says about sessions. It may be given again; what
 // runs goes on as it is.
 type Setup struct {
@@ -32,12 +42,17 @@ type State struct {
 	Started time.Time `json:"started"`
 
 	// Connections of SSH, Processes started by them, Streams that can be
-	// resumed (of those, Waiting are without a client now) and Terminals.
+	// resumed (of those, Waiting are without a client now), Terminals and their
+	// Viewers.
 	Connections int `json:"connections"`
 	Processes   int `json:"processes"`
 	Streams     int `json:"streams"`
 	Waiting     int `json:"waiting"`
 	Terminals   int `json:"terminals"`
+	Viewers     int `json:"viewers"`
+
+	// Sessions counts those of SSH that have a program, by their type.
+	Sessions map[string]int `json:"sessions"`
 }
 
 // Idle reports whether nothing would be lost if the host ended.

@@ -31,7 +31,7 @@ func rootCommand(g *globals) *cobra.Command {
 		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g),
 		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), deleteCommand(g),
 		externalCommand(g), templatesCommand(g),
-		sshCommand(g), pingCommand(g),
+		sshCommand(g), terminalCommand(g), pingCommand(g),
 		versionCommand(),
 		serverCommand(), agentCommand(),
 	)

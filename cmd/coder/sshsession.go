@@ -51,7 +51,7 @@ func (o *sshOptions) session(ctx context.Context, stream net.Conn, agent api.Age
 	defer beside.Wait()
 	defer cancel()
 	keys := &keyboard{in: os.Stdin, quit: cancel}
-	beside.Go(func() { followSize(ctx, s) })
+	beside.Go(func() { followSize(ctx, s.Resize) })
 	beside.Go(func() { watchStall(ctx, conn, stream.(*countingConn)) })
 	err = relay(ctx, s, keys)
 	restore()

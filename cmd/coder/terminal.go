@@ -37,8 +37,8 @@ func makeRaw(fd int) (restore func(), err error) {
 	return func() { once.Do(func() { term.Restore(fd, before) }) }, nil
 }
 
-// followSize tells the session each new size of the terminal until ctx ends.
-func followSize(ctx context.Context, s *sshclient.Session) {
+// followSize tells each new size of the terminal until ctx ends or resize fails.
+func followSize(ctx context.Context, resize func(columns, rows int) error) {
 	changes, stop := sizeChanges()
 	defer stop()
 	last := ourTerminal()
@@ -53,7 +53,7 @@ func followSize(ctx context.Context, s *sshclient.Session) {
 			continue
 		}
 		last = now
-		if s.Resize(now.Columns, now.Rows) != nil {
+		if resize(now.Columns, now.Rows) != nil {
 			return // the session has ended, which others tell
 		}
 	}

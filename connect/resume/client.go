@@ -38,6 +38,9 @@ type Config struct {
 	// the stream is closed or too old. An error is tried again.
 	Open func(ctx context.Context) (net.Conn, error)
 
+	// Service tells the server what the stream is for.
+	Service byte
+
 	// Keep bounds the time without a connection; 0 means the constant Keep.
 	Keep time.Duration
 
@@ -164,7 +167,7 @@ func (c *client) again(ctx context.Context, raw net.Conn) error {
 
 func (c *client) greet(raw net.Conn) error {
 	c.mu.Lock()
-	g := greeting{fresh: !c.known, id: c.id, received: c.receivedLocked()}
+	g := greeting{fresh: !c.known, service: c.cfg.Service, id: c.id, received: c.receivedLocked()}
 	c.mu.Unlock()
 	_ = raw.SetDeadline(time.Now().Add(answerTimeout))
 	_, err := raw.Write(g.append(nil))

@@ -9,10 +9,11 @@
 // by frames at once when it begins a stream, and an answer of the server; all
 // numbers are big endian.
 //
-//	client  "berthrs1"  flags u8  id [16]byte  received u64
-//	server  "berthrs1"  status u8              received u64
+//	client  "berthrs1"  flags u8  service u8  id [16]byte  received u64
+//	server  "berthrs1"  status u8                          received u64
 //
 //	flags   1 = make the stream when it is not known
+//	service what a new stream is for; the users of this package know
 //	status  0 = attached, 1 = no such stream, 2 = too many streams
 //
 // received is the number of bytes (and the end, see below) that have arrived:

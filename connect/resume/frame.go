@@ -25,11 +25,12 @@ const (
 
 type greeting struct {
 	fresh    bool
+	service  byte
 	id       ID
 	received uint64
 }
 
-const greetingSize = len(magic) + 1 + len(ID{}) + 8
+const greetingSize = len(magic) + 2 + len(ID{}) + 8
 
 func (g greeting) append(b []byte) []byte {
 	b = append(b, magic...)
@@ -37,7 +38,7 @@ func (g greeting) append(b []byte) []byte {
 	if g.fresh {
 		flags = flagNew
 	}
-	b = append(b, flags)
+	b = append(b, flags, g.service)
 	b = append(b, g.id[:]...)
 	return binary.BigEndian.AppendUint64(b, g.received)
 }
@@ -53,7 +54,9 @@ func readGreeting(r io.Reader) (greeting, error) {
 		return greeting{}, errNotOurs
 	}
 	rest := b[len(magic):]
-	return greeting{fresh: rest[0]&flagNew != 0, id: ID(rest[1:17]), received: binary.BigEndian.Uint64(rest[17:])}, nil
+	return greeting{
+		fresh: rest[0]&flagNew != 0, service: rest[1], id: ID(rest[2:18]), received: binary.BigEndian.Uint64(rest[18:]),
+	}, nil
 }
 
 type answer struct {

@@ -115,7 +115,7 @@ func (f *frail) Write(p []byte) (int, error) {
 	return f.Conn.Write(p)
 }
 
-func echo(_ context.Context, conn net.Conn) {
+func echo(_ context.Context, _ byte, conn net.Conn) {
 	defer conn.Close()
 	_, _ = io.Copy(conn, conn)
 	_ = conn.(*Stream).CloseWrite()
@@ -171,7 +171,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 
 func TestGoesOnAfterTheClientWasAway(t *testing.T) {
 	written := make(chan struct{})
-	w := newWire(t, ServerConfig{Handle: func(_ context.Context, conn net.Conn) {
+	w := newWire(t, ServerConfig{Handle: func(_ context.Context, _ byte, conn net.Conn) {
 		defer conn.Close()
 		if _, err := io.ReadFull(conn, make([]byte, 2)); err != nil {
 			t.Error(err)
@@ -202,7 +202,7 @@ func TestGoesOnAfterTheClientWasAway(t *testing.T) {
 }
 
 func TestClosedServerStreamIsDeliveredAndForgotten(t *testing.T) {
-	w := newWire(t, ServerConfig{Handle: func(_ context.Context, conn net.Conn) {
+	w := newWire(t, ServerConfig{Handle: func(_ context.Context, _ byte, conn net.Conn) {
 		io.WriteString(conn, "bye")
 		conn.Close()
 	}})
@@ -222,7 +222,7 @@ func TestClosedServerStreamIsDeliveredAndForgotten(t *testing.T) {
 
 func TestCloseTellsTheServerAfterAllThatWasWritten(t *testing.T) {
 	got := make(chan []byte)
-	w := newWire(t, ServerConfig{Handle: func(_ context.Context, conn net.Conn) {
+	w := newWire(t, ServerConfig{Handle: func(_ context.Context, _ byte, conn net.Conn) {
 		defer conn.Close()
 		all, _ := io.ReadAll(conn)
 		got <- all
@@ -263,7 +263,7 @@ func TestUnknownStreamIsGone(t *testing.T) {
 
 func TestServerExpiresStreams(t *testing.T) {
 	began, ended := make(chan struct{}), make(chan error)
-	w := newWire(t, ServerConfig{Keep: time.Millisecond, Handle: func(_ context.Context, conn net.Conn) {
+	w := newWire(t, ServerConfig{Keep: time.Millisecond, Handle: func(_ context.Context, _ byte, conn net.Conn) {
 		defer conn.Close()
 		close(began)
 		_, err := conn.Read(make([]byte, 1))
@@ -303,7 +303,7 @@ func TestTooManyStreams(t *testing.T) {
 }
 
 func TestSlowReaderHoldsTheWriter(t *testing.T) {
-	w := newWire(t, ServerConfig{Handle: func(ctx context.Context, conn net.Conn) {
+	w := newWire(t, ServerConfig{Handle: func(ctx context.Context, _ byte, conn net.Conn) {
 		defer conn.Close()
 		<-ctx.Done()
 	}})
@@ -359,7 +359,7 @@ func BenchmarkStream(b *testing.B) {
 	for _, name := range []string{"tcp", "resume"} {
 		b.Run(name, func(b *testing.B) {
 			done := make(chan int64, 1)
-			sink := func(_ context.Context, conn net.Conn) {
+			sink := func(_ context.Context, _ byte, conn net.Conn) {
 				defer conn.Close()
 				n, _ := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{conn}, make([]byte, 64<<10))
 				done <- n
@@ -377,7 +377,7 @@ func BenchmarkStream(b *testing.B) {
 					return
 				}
 				if name == "tcp" {
-					sink(b.Context(), conn)
+					sink(b.Context(), 0, conn)
 				} else {
 					_ = server.ServeConn(conn)
 				}

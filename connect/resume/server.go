@@ -14,9 +14,10 @@ import (
 
 // ServerConfig tunes a Server. The zero value, but for Handle, has defaults.
 type ServerConfig struct {
-	// Handle serves one stream and closes it. It is called in a goroutine of
-	// its own, once per stream; ctx ends with the server. Required.
-	Handle func(ctx context.Context, conn net.Conn)
+	// Handle serves one stream, which is for what the client's Config.Service
+	// says, and closes it. It is called in a goroutine of its own, once per
+	// stream; ctx ends with the stream. Required.
+	Handle func(ctx context.Context, service byte, conn net.Conn)
 
 	// Streams bounds those that live, connected or not; 0 means 256.
 	Streams int
@@ -131,15 +132,15 @@ func (s *Server) find(g greeting, raw net.Conn) (*served, byte) {
 	}
 	st = &served{Stream: newStream(g.id, raw.LocalAddr(), raw.RemoteAddr()), peer: peer, conns: 1}
 	s.streams[g.id] = st
-	s.running.Go(func() { s.run(st) })
+	s.running.Go(func() { s.run(st, g.service) })
 	return st, statusAttached
 }
 
 // run serves one stream and forgets it when it is over.
-func (s *Server) run(st *served) {
+func (s *Server) run(st *served, service byte) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var handling sync.WaitGroup
-	handling.Go(func() { s.cfg.Handle(ctx, st.Stream) })
+	handling.Go(func() { s.cfg.Handle(ctx, service, st.Stream) })
 	<-st.ended
 	cancel()
 	s.mu.Lock()

@@ -1,0 +1,65 @@
+//go:build linux
+
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// apiPort is where peers on the tailnet ask the agent by HTTP.
+const apiPort = 4
+
+// apiTimeout bounds reading a request and writing its answer.
+const apiTimeout = 20 * time.Second
+
+// serveAPI answers on ln until ctx ends.
+func (n *network) serveAPI(ctx context.Context, ln net.Listener) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v0/terminals", n.getTerminals)
+	mux.HandleFunc("DELETE /api/v0/terminals/{id}", n.deleteTerminal)
+	server := &http.Server{
+		Handler: mux, ReadTimeout: apiTimeout, WriteTimeout: apiTimeout,
+		ErrorLog: slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		n.cfg.Log.Error("the agent's API ended", "err", err)
+	}
+}
+
+func (n *network) getTerminals(w http.ResponseWriter, r *http.Request) {
+	list, err := n.host.Terminals(r.Context())
+	if err != nil {
+		n.refuse(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"terminals": list})
+}
+
+func (n *network) deleteTerminal(w http.ResponseWriter, r *http.Request) {
+	id, err := uuid.Parse(r.PathValue("id"))
+	if err != nil {
+		http.Error(w, "the id of a terminal is a UUID", http.StatusBadRequest)
+		return
+	}
+	if err := n.host.KillTerminal(r.Context(), id); err != nil {
+		n.refuse(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// refuse tells a peer, who is the workspace's owner or an admin, what is wrong.
+func (n *network) refuse(w http.ResponseWriter, err error) {
+	n.cfg.Log.Warn("request not answered", "err", err)
+	http.Error(w, err.Error(), http.StatusBadGateway)
+}
