@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,16 +42,14 @@ func BenchmarkExec(b *testing.B) {
 }
 
 // BenchmarkOpenSSH runs the OpenSSH client against this server and beside it
-// against OpenSSH's own, if that is installed.
+// against OpenSSH's own.
 func BenchmarkOpenSSH(b *testing.B) {
 	l := newLab(b, Config{})
-	peers := map[string]func(...string) *exec.Cmd{
-		"berth": func(args ...string) *exec.Cmd { return l.ssh(b, args...) },
-	}
-	if _, err := os.Stat("/usr/sbin/sshd"); err == nil {
-		peers["openssh"] = startSSHD(b)
-	}
-	for peer, connect := range peers {
+	keys := newKeys(b)
+	for peer, conf := range map[string]string{
+		"berth": clientConfig(b, keys, l.port), "openssh": clientConfig(b, keys, startSSHD(b, keys, "")),
+	} {
+		connect := func(args ...string) *exec.Cmd { return command(b, "ssh", append([]string{"-F", conf}, args...)...) }
 		b.Run("exec/"+peer, func(b *testing.B) {
 			for b.Loop() {
 				must(b, connect("ws", "true"))
@@ -89,45 +85,5 @@ func must(b *testing.B, cmd *exec.Cmd) {
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
 		b.Fatalf("%v: %v: %s", cmd.Args, err, stderr.String())
-	}
-}
-
-// startSSHD starts OpenSSH's server with keys of its own on a free port and
-// returns how to connect to it.
-func startSSHD(b *testing.B) func(...string) *exec.Cmd {
-	dir := b.TempDir()
-	for _, name := range []string{"host", "user"} {
-		must(b, command(b, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, name)))
-	}
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-		b.Logf("sshd may not start: %v", err)
-	}
-	port := freePort(b)
-	config := fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\n"+
-		"StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n",
-		port, filepath.Join(dir, "host"), filepath.Join(dir, "user.pub"))
-	file := filepath.Join(dir, "sshd_config")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	sshd := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", file)
-	stderr, err := sshd.StderrPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := sshd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = sshd.Process.Kill(); _ = sshd.Wait() })
-	expect(b, stderr, "Server listening")
-	go func() { _, _ = io.Copy(io.Discard, stderr) }()
-	return func(args ...string) *exec.Cmd {
-		for i, arg := range args {
-			if arg == "ws" {
-				args[i] = "127.0.0.1"
-			}
-		}
-		options := append([]string{"-i", filepath.Join(dir, "user")}, clientOptions()...)
-		return command(b, "ssh", append(append(options, "-p", port), args...)...)
 	}
 }

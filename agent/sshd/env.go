@@ -33,7 +33,7 @@ func environment(inherited, client []string, acc account, override, session []st
 	e.offer(client, magic)
 	e.offer([]string{
 		"HOME=" + acc.home, "USER=" + acc.name, "LOGNAME=" + acc.name,
-		"SHELL=" + acc.shell, "PATH=" + defaultPath,
+		"SHELL=" + acc.shell, "PATH=" + defaultPath, "MAIL=/var/mail/" + acc.name,
 	}, nil)
 	e.offer(machineEnv(), nil)
 	e.set(override)

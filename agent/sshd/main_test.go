@@ -5,6 +5,7 @@ package sshd
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -22,6 +23,13 @@ import (
 // TestMain catches SIGHUP as the agent's command does: under nohup it would be
 // ignored, and by the processes of sessions too, which inherit that.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "helper" {
+		if err := helper(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }

@@ -135,7 +135,7 @@ func TestEnvironmentPrecedence(t *testing.T) {
 	)
 	want := []string{
 		"A=agent", "HOME=/agent", "PATH=/bin", "B=client", "C=manifest",
-		"USER=u", "LOGNAME=u", "SHELL=/bin/zsh", "D=session",
+		"USER=u", "LOGNAME=u", "SHELL=/bin/zsh", "MAIL=/var/mail/u", "D=session",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("environment = %q, want %q", got, want)
