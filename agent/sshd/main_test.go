@@ -47,6 +47,14 @@ const patience = 30 * time.Second
 
 func newLab(t testing.TB, cfg Config) *lab {
 	t.Helper()
+	l := prepareLab(t, cfg)
+	l.serve(t)
+	return l
+}
+
+// prepareLab returns a server that does not serve yet.
+func prepareLab(t testing.TB, cfg Config) *lab {
+	t.Helper()
 	key, err := HostKey("test")
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +67,11 @@ func newLab(t testing.TB, cfg Config) *lab {
 		cfg.Shell = program(t, "bash")
 	}
 	l.srv = New(key, cfg)
+	return l
+}
+
+func (l *lab) serve(t testing.TB) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +84,6 @@ func newLab(t testing.TB, cfg Config) *lab {
 		}
 	}()
 	t.Cleanup(func() { l.close(t) })
-	return l
 }
 
 func (l *lab) close(t testing.TB) {
