@@ -1,5 +1,10 @@
 package resume
 
+import (
+	"math/bits"
+	"sync"
+)
+
 // ring is a queue of bytes that grows up to a bound and knows their offsets in
 // the stream. The zero value is an empty one at offset 0.
 type ring struct {
@@ -10,12 +15,25 @@ type ring struct {
 	filling bool // what reserve returned is being filled
 }
 
-const (
-	smallestRing = 4 << 10
-	// keptRing is what an empty ring keeps: more would be held by every idle
-	// stream that was busy once.
-	keptRing = 64 << 10
-)
+// smallestRing is what an idle stream keeps per direction.
+const smallestRing = 4 << 10
+
+// rings are buffers of empty rings, by the logarithm of their size: a stream in
+// bulk empties its ring for every frame, and one that is idle holds nothing.
+var rings [32]sync.Pool
+
+func getRing(size int) []byte {
+	if buf, ok := rings[bits.Len(uint(size))].Get().(*[]byte); ok {
+		return *buf
+	}
+	return make([]byte, size)
+}
+
+func putRing(buf []byte) {
+	if len(buf) > smallestRing {
+		rings[bits.Len(uint(len(buf)))].Put(&buf)
+	}
+}
 
 func (r *ring) len() int { return int(r.tail - r.head) }
 
@@ -49,7 +67,8 @@ func (r *ring) copyFrom(p []byte, offset uint64) int {
 // drop forgets what is before offset.
 func (r *ring) drop(offset uint64) {
 	r.head = offset
-	if r.head == r.tail && len(r.buf) > keptRing && !r.filling {
+	if r.head == r.tail && len(r.buf) > smallestRing && !r.filling {
+		putRing(r.buf)
 		r.buf = nil
 	}
 }
@@ -71,9 +90,10 @@ func (r *ring) grow(need int) {
 	for size < need {
 		size *= 2
 	}
-	bigger := ring{buf: make([]byte, size), head: r.head, tail: r.head}
+	bigger := ring{buf: getRing(size), head: r.head, tail: r.head}
 	first, second := r.parts(r.head, r.len())
 	bigger.write(first)
 	bigger.write(second)
+	putRing(r.buf)
 	*r = bigger
 }
