@@ -13,24 +13,28 @@ import (
 )
 
 const (
-	// agentGCPercent trades some of the collector's time for memory, of which a
-	// workspace has little to spare: during a bulk transfer 39 of 46 MB of live
-	// heap are WireGuard's packets, and Go's default of 100 would double that.
-	agentGCPercent = 50
+	// headroom is how much the heap may grow between two collections. A small
+	// heap would otherwise be collected all the time during a bulk transfer: by
+	// Go's default every 3 MB, for a third of the session host's time.
+	headroom = 12 << 20
+	// leastGCPercent bounds it from below for a large heap: during a bulk
+	// transfer 39 of 46 MB are WireGuard's packets, and Go's default of 100
+	// would double that.
+	leastGCPercent = 50
+	// mostGCPercent bounds it from above.
+	mostGCPercent = 800
 
 	// quietFor is how long nothing may have made the collector run before the
 	// memory of what went on is given back.
 	quietFor = 2 * time.Second
 )
 
-// frugal makes this process give its memory back to the workspace: it collects
-// early, and when work has ended it collects once more and forgets its code. Otherwise what a bulk transfer left
+// frugal makes this process give its memory back to the workspace: it bounds
+// what waits for collection, and when work has ended it collects once more and
+// forgets its code. Otherwise what a bulk transfer left
 // in pools would stay until the collector runs by itself, minutes later. It
 // works until ctx ends.
 func frugal(ctx context.Context) (wait func()) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(agentGCPercent)
-	}
 	collected := make(chan struct{}, 1)
 	notifyCollection(ctx, collected)
 	done := make(chan struct{})
@@ -45,11 +49,13 @@ func giveBackWhenQuiet(ctx context.Context, collected <-chan struct{}) {
 	quiet := time.NewTimer(quietFor) // the first time: what the start left
 	defer quiet.Stop()
 	var seen uint64
+	keepHeadroom()
 	for {
 		select {
 		case <-collected:
 			if now := automaticCollections(); now != seen {
 				seen = now
+				keepHeadroom()
 				quiet.Reset(quietFor)
 			}
 		case <-quiet.C:
@@ -60,6 +66,17 @@ func giveBackWhenQuiet(ctx context.Context, collected <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// keepHeadroom sets the collector's pace by what the heap holds now.
+func keepHeadroom() {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	live := max(sample[0].Value.Uint64(), 1<<20)
+	debug.SetGCPercent(int(min(max(headroom*100/live, leastGCPercent), mostGCPercent)))
 }
 
 // dropCode forgets which pages of the program were used, most of them once, at
