@@ -60,6 +60,7 @@ var parts = map[string]func(context.Context, []string) error{
 	"relay":         relayPart,
 	"tsnet-control": tsnetControlPart,
 	"stream":        streamPart,
+	"raw":           rawPart,
 	"fleet":         fleetPart,
 }
 

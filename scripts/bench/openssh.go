@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 )
 
@@ -61,14 +62,29 @@ func (s *openSSH) file(name string) string { return filepath.Join(s.dir, name) }
 // config has no PAM, whose modules differ between machines.
 func (s *openSSH) config() string {
 	return fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\n"+
-		"PidFile none\nPermitRootLogin yes\nMaxStartups 100\n", s.host, s.port, s.file("host"), s.file("user.pub"))
+		"PidFile none\nPermitRootLogin yes\nMaxStartups 100\nSubsystem sftp /usr/lib/openssh/sftp-server\n", s.host, s.port, s.file("host"), s.file("user.pub"))
 }
 
 // ssh is a command of the OpenSSH client there.
 func (s *openSSH) ssh(ctx context.Context, on machine, command string) *exec.Cmd {
-	return on(ctx, "ssh", "-F", "none", "-p", s.port, "-i", s.file("user"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+	return on(ctx, "ssh", append(s.options(), s.host, command)...)
+}
+
+// options make OpenSSH's programs reach the server.
+func (s *openSSH) options() []string {
+	return []string{
+		"-F", "none", "-o", "Port=" + s.port, "-i", s.file("user"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "UserKnownHostsFile=/dev/null", "-o", "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no",
-		"-o", "LogLevel=ERROR", s.host, command)
+		"-o", "LogLevel=ERROR",
+	}
+}
+
+// currentUser is whom sshd lets in: it runs as that user.
+func currentUser() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "root"
 }
 
 // Close ends the server.
