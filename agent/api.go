@@ -30,7 +30,7 @@ func (n *network) serveAPI(ctx context.Context, ln net.Listener) {
 		ErrorLog: slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(ln); ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
 		n.cfg.Log.Error("the agent's API ended", "err", err)
 	}
 }

@@ -26,7 +26,7 @@ func (a *Agent) reportConnections(ctx context.Context, rpc proto.DRPCAgentClient
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			a.log.Warn("connections not known", "err", err) // the host may be about to come back
+			a.log.Debug("connections not known", "err", err) // the host may be about to come back, or to end
 			select {
 			case <-time.After(time.Second):
 				continue

@@ -29,7 +29,7 @@ func (a *Agent) reportStats(ctx context.Context, rpc proto.DRPCAgentClient, n *n
 		}
 		stats, err := n.stats(ctx)
 		if err != nil {
-			a.log.Warn("statistics not known", "err", err) // the host may be about to come back
+			a.log.Debug("statistics not known", "err", err) // the host may be about to come back
 		}
 		req = &proto.UpdateStatsRequest{Stats: stats}
 	}
