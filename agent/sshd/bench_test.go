@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -36,6 +38,35 @@ func BenchmarkExec(b *testing.B) {
 	client := newLab(b, Config{}).dial(b)
 	for b.Loop() {
 		if err := newSession(b, client).Run("true"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkKeystroke is one byte to a terminal and its echo back.
+func BenchmarkKeystroke(b *testing.B) {
+	s := newLab(b, Config{}).session(b)
+	if err := s.RequestPty("xterm", 24, 80, nil); err != nil {
+		b.Fatal(err)
+	}
+	in, err := s.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Start("echo ready; exec cat >/dev/null"); err != nil {
+		b.Fatal(err)
+	}
+	expect(b, out, "ready\r\n")
+	key, echo := []byte("k"), make([]byte, 1)
+	for b.Loop() {
+		if _, err := in.Write(key); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(out, echo); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -85,5 +116,31 @@ func must(b *testing.B, cmd *exec.Cmd) {
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
 		b.Fatalf("%v: %v: %s", cmd.Args, err, stderr.String())
+	}
+}
+
+// BenchmarkSFTP moves a file with OpenSSH's sftp, beside OpenSSH's own server.
+func BenchmarkSFTP(b *testing.B) {
+	const size = 256 << 20
+	dir := b.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, make([]byte, size), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	l := newLab(b, Config{})
+	keys := newKeys(b)
+	for peer, conf := range map[string]string{
+		"berth": clientConfig(b, keys, l.port), "openssh": clientConfig(b, keys, startSSHD(b, keys, "")),
+	} {
+		for _, verb := range []string{"get", "put"} {
+			b.Run(verb+"/"+peer, func(b *testing.B) {
+				b.SetBytes(size)
+				for b.Loop() {
+					cmd := command(b, "sftp", "-q", "-F", conf, "-o", "Ciphers=aes128-gcm@openssh.com", "-b", "-", "ws")
+					cmd.Stdin = strings.NewReader(verb + " " + file + " " + file + ".copy\n")
+					must(b, cmd)
+				}
+			})
+		}
 	}
 }
