@@ -194,7 +194,7 @@ func (s *Screen) designate(intermediate uint32, final rune) {
 // alignment is DECALN: the screen full of E.
 func (s *Screen) alignment() {
 	s.moveTo(0, 0)
-	c := cell{ch: narrow | 'E', fg: s.pen.fg, bg: s.pen.bg}
+	c := cell{ch: narrow | 'E', fg: s.pen.fg, bg: s.pen.bg, ext: min(s.pen.underline, 1) << underlineShift}
 	for y := s.buf.y; y < s.rows; y++ {
 		s.buf.rows[y].fill(c)
 		s.buf.rows[y].wrapped = false

@@ -212,12 +212,14 @@ func (s *Screen) unpackInto(packed []byte, cols int) {
 }
 
 // packedLen returns the number of cells of a packed line, without the null ones
-// at its end that look like nothing.
-func packedLen(packed []byte) int {
-	total := 0
+// at its end that look like nothing, and without any null ones at its end.
+func packedLen(packed []byte) (total, content int) {
 	for u := (unpacker{packed[1:]}); len(u.in) > 0; {
 		n, kind, _ := u.run()
 		total += n
+		if kind != runNull {
+			content = total
+		}
 		switch kind {
 		case runASCII:
 			u.in = u.in[n:]
@@ -227,7 +229,7 @@ func packedLen(packed []byte) int {
 			}
 		}
 	}
-	return total
+	return total, content
 }
 
 func (s *Screen) unpackContent(u *unpacker, kind int) uint32 {

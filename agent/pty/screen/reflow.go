@@ -49,7 +49,7 @@ func (l *layout) rebuild(b *buffer) {
 
 // shorten cuts what is beyond the last column off a line that was left as it was.
 func (l *layout) shorten(packed []byte) []byte {
-	if packedLen(packed) <= l.cols {
+	if total, _ := packedLen(packed); total <= l.cols {
 		return packed
 	}
 	row := l.s.unpack(packed, l.cols)
@@ -74,7 +74,8 @@ func (l *layout) group(first, end, oldCols int) group {
 	}
 	work := l.s.work
 	for i := first; i < end; i++ {
-		n := max(oldCols, packedLen(l.lines[i]))
+		total, _ := packedLen(l.lines[i])
+		n := max(oldCols, total)
 		g.lines = append(g.lines, line{cells: work[:n:n], wrapped: isWrapped(l.lines[i])})
 		work = work[n:]
 	}
@@ -164,53 +165,77 @@ func (l *layout) join(g group) [][]byte {
 	return out
 }
 
-// narrow wraps lines that do not fit any more, from the last to the first.
+// narrow wraps lines that do not fit any more, from the last to the first. What
+// that adds pushes lines below the cursor off the screen, then lines above it
+// into the history.
 func (l *layout) narrow() {
-	const most = maxLines
-	var reversed [][]byte
-	count, inserted := len(l.lines), 0
-	keep := func(first, end int) {
-		for i := min(end, count) - 1; i >= first; i-- {
-			reversed = append(reversed, l.lines[i])
-		}
-	}
+	n := narrowing{layout: l, count: len(l.lines), most: maxLines + l.rows}
 	for end := len(l.lines); end > 0; {
 		first := l.groupStart(end)
 		cursor := l.base + l.y
-		if (end == first+1 && packedLen(l.lines[first]) <= l.cols) || (cursor >= first && cursor < end) {
-			keep(first, end)
-			end = first
-			continue
-		}
-		split := l.split(l.group(first, end, l.s.cols))
-		added := len(split) - (end - first)
-		full := max(0, count-(most+l.rows)+added)
-		if l.base == 0 && l.y != count-1 {
-			full = max(0, l.y-(most+l.rows)+added)
-		}
-		inserted += added
-		for range added - full {
-			switch {
-			case l.base == 0 && l.y < l.rows-1:
-				l.y++
-				count--
-			case l.base == 0 || l.base < min(most+l.rows, count+inserted)-l.rows:
-				l.base++
-			}
-		}
-		l.savedY = min(l.savedY+added, l.base+l.rows-1)
-		for i := len(split) - 1; i >= 0; i-- {
-			if first+i < count || i >= end-first {
-				reversed = append(reversed, split[i])
-			}
+		_, length := packedLen(l.lines[first])
+		if (end == first+1 && length <= l.cols) || (cursor >= first && cursor < end) {
+			n.put(l.lines[first:end], first, end)
+		} else {
+			split := l.split(l.group(first, end, l.s.cols))
+			n.grow(len(split) - (end - first))
+			n.put(split, first, end)
 		}
 		end = first
 	}
-	l.lines = l.lines[:0:0]
-	for i := min(len(reversed), most+l.rows) - 1; i >= 0; i-- {
-		l.lines = append(l.lines, reversed[i])
-	}
+	l.lines = n.result()
 	l.base = min(l.base, len(l.lines))
+}
+
+// narrowing is the state of narrow.
+type narrowing struct {
+	*layout
+	most     int      // lines there may be
+	count    int      // of the old lines, those that are still there: the last ones go first
+	inserted int      // lines added
+	reversed [][]byte // new lines, the last one first
+	index    []int    // which old line each of them is; -1 for an added one
+}
+
+// put adds the lines that the old ones from first up to end have become.
+func (n *narrowing) put(lines [][]byte, first, end int) {
+	for i := len(lines) - 1; i >= 0; i-- {
+		n.reversed = append(n.reversed, lines[i])
+		if first+i < end {
+			n.index = append(n.index, first+i)
+		} else {
+			n.index = append(n.index, -1)
+		}
+	}
+}
+
+// grow moves the screen and the cursor for added lines.
+func (n *narrowing) grow(added int) {
+	full := n.count - n.most + added
+	if n.base == 0 && n.y != n.count-1 {
+		full = n.y - n.most + added
+	}
+	n.inserted += added
+	for range added - max(full, 0) {
+		switch {
+		case n.base == 0 && n.y < n.rows-1:
+			n.y++
+			n.count--
+		case n.base == 0 || n.base < min(n.most, n.count+n.inserted)-n.rows:
+			n.base++
+		}
+	}
+	n.savedY = min(n.savedY+added, n.base+n.rows-1)
+}
+
+func (n *narrowing) result() [][]byte {
+	var out [][]byte
+	for i := len(n.reversed) - 1; i >= 0; i-- {
+		if n.index[i] < n.count {
+			out = append(out, n.reversed[i])
+		}
+	}
+	return out[max(len(out)-n.most, 0):]
 }
 
 func (l *layout) groupStart(end int) int {
@@ -226,21 +251,20 @@ func (l *layout) split(g group) [][]byte {
 	var out [][]byte
 	cells := g.cells
 	spread := lengths(cells, l.cols)
-	for len(spread) < len(g.lines) {
-		spread = append(spread, 0)
-	}
-	for i, n := range spread {
+	for i := range max(len(spread), len(g.lines)) {
 		row := newLine(l.cols, nullCell)
 		row.wrapped = true
 		if i < len(g.lines) {
 			row.wrapped = g.lines[i].wrapped
 			copy(row.cells, g.lines[i].cells)
 		}
-		copy(row.cells, cells[:n])
-		if n < l.cols {
-			row.cells[n] = nullCell
+		if i < len(spread) {
+			n := copy(row.cells, cells[:spread[i]])
+			if n < l.cols {
+				row.cells[n] = nullCell
+			}
+			cells = cells[n:]
 		}
-		cells = cells[n:]
 		out = append(out, l.s.pack(nil, row))
 	}
 	return out

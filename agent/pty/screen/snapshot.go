@@ -25,8 +25,9 @@ const fresh = "\x1b[!p\x1b[?7h\x1b[m\x1b[H\x1b[2J"
 //
 // What a real terminal cannot be brought to by any bytes is replaced by what
 // looks alike: a null cell in the last column behind a pending wrap (a blank),
-// half of a wide character (null), a saved cursor below the screen (its last
-// line).
+// a wide character that the right edge cuts (null), a saved cursor below the
+// screen (its last line) or with a wrap pending (without), tab stops beyond the
+// edge (none).
 func (s *Screen) Snapshot() []byte {
 	if !s.touched {
 		return nil
@@ -34,12 +35,16 @@ func (s *Screen) Snapshot() []byte {
 	w := writer{s: s, out: append(make([]byte, 0, 4096+s.main.base()*64), fresh...)}
 	w.names()
 	w.colors()
-	w.lines(s.main.history.all(), s.main.rows)
+	if b := &s.alt; s.buf != b && b.saved != (savedCursor{}) { // it is still there when a program comes back
+		w.printf("\x1b[?1047h\x1b[%d;1H", min(b.saved.y, s.rows-1)+1)
+		w.savedCursor(b, "\x1b[?1047l\x1b[H")
+	}
+	w.lines(&s.main)
 	w.settings(&s.main)
 	if s.buf == &s.alt {
 		w.look(style{})
-		w.print("\x1b[?1047h\x1b[H")
-		w.lines(nil, s.alt.rows)
+		w.printf("\x1b[%d;%dH\x1b[?1047h\x1b[H", s.main.y+1, s.main.x+1) // where it is matters when the size changes
+		w.lines(&s.alt)
 		w.settings(&s.alt)
 	}
 	w.shift()
@@ -212,15 +217,22 @@ func (w *writer) settings(b *buffer) {
 		w.printf("\x1b[>%du", flags)
 	}
 	w.tabs(b)
-	if b.saved != (savedCursor{}) {
-		w.printf("\x1b(%c", b.saved.charset.final())
-		w.printf("\x1b[%d;%dH", min(max(b.saved.y-b.base(), 0), s.rows-1)+1, b.saved.x+1)
-		w.look(b.saved.pen.style)
-		w.print("\x1b7\x1b(B")
+	if y := b.saved.y - b.base(); y >= 0 && b.saved != (savedCursor{}) {
+		w.printf("\x1b[%d;1H", min(y, s.rows-1)+1)
+		w.savedCursor(b, "")
 	}
 	if b.top != 0 || b.bottom != s.rows-1 {
 		w.printf("\x1b[%d;%dr", b.top+1, b.bottom+1)
 	}
+}
+
+// savedCursor saves the cursor in the line where it is, and then prints after.
+func (w *writer) savedCursor(b *buffer, after string) {
+	w.printf("\x1b(%c", b.saved.charset.final())
+	w.column(b.saved.x)
+	w.look(b.saved.pen.style)
+	w.print("\x1b7\x1b(B" + after)
+	w.look(style{})
 }
 
 func (w *writer) tabs(b *buffer) {

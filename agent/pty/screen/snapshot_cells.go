@@ -3,10 +3,14 @@ package screen
 // ideographicSpace is a wide character that shows nothing.
 const ideographicSpace = "\u3000"
 
-// lines writes lines one below the other, the last one at the bottom. The pen
-// has its default look before and after.
-func (w *writer) lines(packed [][]byte, rows []line) {
-	cols := w.s.cols
+// lines writes the lines of b one below the other, the last one at the bottom.
+// The pen has its default look before and after.
+func (w *writer) lines(b *buffer) {
+	cols, rows := w.s.cols, b.rows
+	var packed [][]byte
+	if b.history != nil {
+		packed = b.history.all()
+	}
 	total := len(packed) + len(rows)
 	at := func(i int) line {
 		if i < len(packed) {
@@ -19,10 +23,16 @@ func (w *writer) lines(packed [][]byte, rows []line) {
 		l = at(0)
 	}
 	lw := lineWriter{writer: w}
+	if l.wrapped && w.s.rows > 1 {
+		lw.continued(cols)
+	}
 	for i := range total {
 		next := line{}
 		if i+1 < total {
 			next = at(i + 1)
+		}
+		if i == b.saved.y && i < len(packed) && b.saved != (savedCursor{}) {
+			w.savedCursor(b, "\r") // it has left the screen, where xterm.js keeps it
 		}
 		lw.line(l.cells, next)
 		if i+1 < total && !next.wrapped {
@@ -42,20 +52,50 @@ type lineWriter struct {
 	dirty int
 }
 
+// continued makes the first line one that continues another: the second half of
+// a line that wraps, of which the first half is deleted.
+func (w *lineWriter) continued(cols int) {
+	w.column(cols - 1)
+	w.print(ideographicSpace + "\x1b[H\x1b[M")
+	w.dirty = 2
+}
+
 // line writes one line, and the wrap to the next if that continues it.
 func (w *lineWriter) line(cells []cell, next line) {
+	if last := len(cells) - 1; !next.wrapped && isStyledNull(cells[last]) {
+		w.styledEnd(cells)
+	}
+	for x, c := range cells {
+		if c.isHalf() && (x == 0 || cells[x-1].width() != 2) {
+			w.half(cells, x)
+		}
+	}
 	x := 0
 	for x < len(cells) {
-		if cells[x].hasContent() {
+		switch {
+		case cells[x].isHalf():
+			w.column(x + 1)
+			x++
+		case cells[x].hasContent():
 			x = w.text(cells, x)
-		} else {
+		case !isStyledNull(cells[x]):
 			x = w.nulls(cells, x)
+		case x+1 < len(cells):
+			x = w.styledNull(cells, x)
+		default:
+			x++ // styledEnd or wrap sees to it
 		}
 	}
 	w.dirty = 0
 	if next.wrapped {
-		w.wrap(cells, next)
+		w.wrap(cells)
 	}
+}
+
+// isStyledNull reports whether c is a null cell that looks like more than a
+// background. Terminals make such when half of a wide character is printed over.
+func isStyledNull(c cell) bool {
+	return !c.hasContent() && c.with(narrow) != cell{ch: narrow, bg: c.bg & colorMask}
 }
 
 // text writes cells with content from x on that look alike.
@@ -90,34 +130,20 @@ func (w *lineWriter) nulls(cells []cell, x int) int {
 	for end < len(cells) && cells[end] == first {
 		end++
 	}
-	plain := first.with(narrow) == cell{ch: narrow, bg: first.bg & colorMask}
-	switch {
-	case first == nullCell && x >= w.dirty && end == len(cells):
-		return end
-	case first == nullCell && x >= w.dirty:
-		w.sequence(end-x, 'C')
-		return end
-	case !plain:
-		return w.styledNull(cells, x)
+	if first != nullCell || x < w.dirty {
+		w.look(style{bg: first.bg})
+		w.sequence(end-x, 'X')
 	}
-	w.look(style{bg: first.bg})
-	w.sequence(end-x, 'X')
 	if end < len(cells) {
 		w.sequence(end-x, 'C')
 	}
 	return end
 }
 
-// styledNull writes one null cell at x that looks like more than a background.
-// Terminals make such when half of a wide character is printed over.
+// styledNull writes a styled null cell at x, which is not the last column: a wide
+// character whose second half is printed over.
 func (w *lineWriter) styledNull(cells []cell, x int) int {
-	st := w.s.styleOf(cells[x])
-	if x+1 == len(cells) {
-		w.look(style{bg: st.bg & colorMask})
-		w.sequence(1, 'X')
-		return x + 1
-	}
-	w.look(st)
+	w.look(w.s.styleOf(cells[x]))
 	w.print(ideographicSpace)
 	w.column(x + 1)
 	w.print(" ")
@@ -126,37 +152,53 @@ func (w *lineWriter) styledNull(cells []cell, x int) int {
 	return x + 1
 }
 
+// styledEnd writes a styled null cell in the last column, before the rest of the
+// line is written: a wide character whose first half is printed over.
+func (w *lineWriter) styledEnd(cells []cell) {
+	last := len(cells) - 1
+	w.column(last - 1)
+	w.look(w.s.styleOf(cells[last]))
+	w.print(ideographicSpace)
+	w.column(last - 1)
+	w.print(" \r")
+	w.dirty = last
+}
+
+// half writes the second half of a wide character that has lost the first one,
+// as inserting between the two leaves it, before the rest of the line is written.
+func (w *lineWriter) half(cells []cell, x int) {
+	at := max(x, 2)
+	w.column(at - 2)
+	w.look(w.s.styleOf(cells[x]))
+	w.print(ideographicSpace)
+	w.column(at - 1)
+	w.sequence(1, '@')
+	w.column(0)
+	if at > x {
+		w.sequence(at-x, 'P')
+	}
+	w.dirty = max(w.dirty, x)
+}
+
 // wrap brings the cursor to the start of the next line so that this continues
 // the present one. A terminal does that only when something is printed behind
-// the last column.
-func (w *lineWriter) wrap(cells []cell, next line) {
+// the last column; if there is nothing in that, a wide character that does not
+// fit leaves it so.
+func (w *lineWriter) wrap(cells []cell) {
 	last := len(cells) - 1
-	natural := cells[last].hasContent() || cells[last].isHalf()
-	lookNow := w.now
-	if wide := next.cells[0]; !natural && wide.width() == 2 && wide.with(0) == cells[last].with(0) {
-		w.look(w.s.styleOf(wide)) // it did not fit, which made the last cell null
-		w.out = append(w.s.appendText(w.out, wide), '\r')
-		w.dirty = 2
-		return
-	}
-	if !natural {
-		w.column(last)
+	if c := cells[last]; c.hasContent() || c.isHalf() {
 		w.look(style{})
-		w.print("x")
-	}
-	w.look(style{})
-	w.print("x\r")
-	w.dirty = 1
-	if natural {
-		w.look(lookNow)
+		w.print("x\r")
+		w.dirty = 1
 		return
 	}
-	w.sequence(1, 'A')
 	w.column(last)
-	w.look(style{bg: cells[last].bg & colorMask})
-	w.sequence(1, 'X')
-	w.sequence(1, 'B')
-	w.column(0)
+	w.look(w.s.styleOf(cells[last]))
+	w.print(ideographicSpace + "\r")
+	w.dirty = 2
+	if w.now.bg&colorMask != 0 {
+		w.dirty = len(cells) // the new line has the colour
+	}
 }
 
 // cursor writes the position, the pen and whether a wrap is pending or a mark
