@@ -45,7 +45,7 @@ ssh -o ExitOnForwardFailure=yes -R $P1:127.0.0.1:$WEB ws true; echo $?`,
 eval $(ssh-agent -a $DIR/agent) >/dev/null; trap 'kill $SSH_AGENT_PID' EXIT; ssh-keygen -qt ed25519 -N '' -C key -f key; ssh-add -q key
 ssh ws 'ssh-add -l' 2>&1; echo $?; ssh -A ws 'ssh-add -l' | grep -o key; ssh -A ws 'ssh-add -L' | cmp - key.pub
 ssh -A ws "ssh-keygen -qt ed25519 -N '' -C two -f $DIR/two; ssh-add -q $DIR/two"; ssh-add -l | grep -c .
-ssh -A ws 'echo hi >x; ssh-keygen -Y sign -n t -f '$DIR'/key.pub x 2>/dev/null; tail -n 1 x.sig; rm x x.sig'
+ssh -A ws "cd $DIR; echo hi >x; ssh-keygen -Y sign -n t -f key.pub x 2>/dev/null; tail -n 1 x.sig"
 ssh -A ws 'd=${SSH_AUTH_SOCK%/*}; stat -c "%a %F" $d; stat -c %F $SSH_AUTH_SOCK; echo $d >'$DIR/sock; until_gone $(cat sock); echo gone
 ssh -A ws "ssh -F $CONF -A ws2 ssh-add -l" | grep -c .
 ssh -AMS $DIR/mux -fN ws; for i in 1 2 3; do ssh -AS $DIR/mux ws 'echo $SSH_AUTH_SOCK; ssh-add -l | grep -c .' >m$i; done; cmp m1 m2; cmp m2 m3; tail -n 1 m1; ssh -S $DIR/mux -O exit ws 2>/dev/null`},

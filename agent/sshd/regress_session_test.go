@@ -92,7 +92,7 @@ ssh -o ProxyCommand="ssh -W %h:%p ws" ws2 'echo proxied'; echo $?`},
 ssh -MS $DIR/mux -o ControlPersist=yes -fN ws; m="-S $DIR/mux"
 ssh $m -O check ws 2>&1 | sed 's/pid=[0-9]*/pid/'
 for s in 0 1 4 5 44; do ssh $m ws exit $s; echo $?; done
-A=1 ssh $m -o SendEnv=A ws 'echo $A'; ssh $m ws cat $DIR/data | cmp - data; ssh $m ws "cat >copy; cmp copy $DIR/data; rm copy" <data
+A=1 ssh $m -o SendEnv=A ws 'echo $A'; ssh $m ws cat $DIR/data | cmp - data; ssh $m ws "cd $DIR; cat >copy; cmp copy data" <data
 sftp -o ControlPath=$DIR/mux -b - ws <<< "get $DIR/data copy1" >/dev/null; cmp data copy1
 scp -o ControlPath=$DIR/mux data ws:$DIR/copy2; cmp data copy2
 ssh $m -O forward -L $P1:127.0.0.1:$WEB ws; curl -s http://127.0.0.1:$P1; ssh $m -O cancel -L $P1:127.0.0.1:$WEB ws; curl -s http://127.0.0.1:$P1 || echo failed
