@@ -13,8 +13,12 @@ import (
 	"time"
 )
 
-// account is what the user database says about one user.
-type account struct{ name, home, shell string }
+// account is what the user database says about one user, and what a login of
+// theirs gets from the machine.
+type account struct {
+	name, home, shell string
+	machine           []string // variables
+}
 
 // ownAccount returns the account of the user that this process runs as. It is
 // looked up anew each time, so that chsh works without a restart. Users whom
@@ -31,6 +35,7 @@ func ownAccount(ctx context.Context) account {
 	if a.shell == "" {
 		a.shell = "/bin/sh"
 	}
+	a.machine = machineEnv()
 	return a
 }
 

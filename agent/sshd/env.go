@@ -24,18 +24,18 @@ var magic = map[string]bool{
 }
 
 // environment joins the sources of a session's variables. What the process
-// inherits comes first, then what the client asked for, then the account and
-// the machine; of these the first that names a variable wins. Then override
+// inherits comes first, then what the client asked for, then the machine and
+// the account; of these the first that names a variable wins. Then override
 // and at last session replace whatever was there.
 func environment(inherited, client []string, acc account, override, session []string) []string {
 	e := variables{at: map[string]int{}}
 	e.offer(inherited, foreign)
 	e.offer(client, magic)
+	e.offer(acc.machine, nil)
 	e.offer([]string{
 		"HOME=" + acc.home, "USER=" + acc.name, "LOGNAME=" + acc.name,
 		"SHELL=" + acc.shell, "PATH=" + defaultPath, "MAIL=/var/mail/" + acc.name,
 	}, nil)
-	e.offer(machineEnv(), nil)
 	e.set(override)
 	e.set(session)
 	return e.list

@@ -54,6 +54,14 @@ func FuzzRequests(f *testing.F) {
 		if p, err := parseTCPForward(data); err == nil && p.Port > 65535 {
 			t.Errorf("parseTCPForward = %+v", p)
 		}
+		if _, cookie, err := parseX11(data); err == nil && len(cookie) > maxCookie {
+			t.Errorf("parseX11: cookie of %d bytes", len(cookie))
+		}
+		for _, entry := range parseEnvFile(string(data)) {
+			if entry[0] == '=' || strings.ContainsAny(entry, "\x00\n") {
+				t.Errorf("parseEnvFile = %q", entry)
+			}
+		}
 		_ = applyModes(new(unix.Termios), string(data))
 	})
 }

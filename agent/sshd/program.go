@@ -111,11 +111,15 @@ func (s *session) newProcess(command *string) (*process, []byte, error) {
 	return newProcess(acc.shell, command, firstDir(login.Dir, home), env, io), greeting, nil
 }
 
+// login asks for the Login of this session once.
 func (s *session) login() Login {
-	if s.conn.srv.cfg.Login == nil {
-		return Login{}
+	if s.known == nil {
+		s.known = &Login{}
+		if ask := s.conn.srv.cfg.Login; ask != nil {
+			*s.known = ask(s.ctx)
+		}
 	}
-	return s.conn.srv.cfg.Login(s.ctx)
+	return *s.known
 }
 
 func (s *session) openStdio() (*stdio, error) {

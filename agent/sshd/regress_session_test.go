@@ -55,7 +55,7 @@ done`},
 A=1 _B=2 C='a b' D= ssh -o SendEnv='A _B' -o SendEnv='C D' ws 'echo "$A|$_B|$C|${D-unset}|${E-unset}"'
 ssh -o SetEnv='A=1 A=11 B=2' ws 'echo $A $B'`},
 	{name: "environment", about: "what a session has without asking", bash: `
-ssh ws env | grep -v ^SSH_ | sort
+ssh ws env | grep -vE '^(SSH_|XDG_|DBUS_|LANG|LC_)' | sort # without what PAM sets
 ssh ws 'set -- $SSH_CONNECTION; echo $1 $3 $#; set -- $SSH_CLIENT; echo $1 $#'
 ssh ws 'umask; ulimit -n; pwd; cat /proc/self/oom_score_adj; ps -o ni= -p $$'`},
 	{name: "login-shell", about: "without a command: a login shell, input as its script, silence before and after", bash: `

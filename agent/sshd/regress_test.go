@@ -4,7 +4,6 @@ package sshd
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -198,7 +197,7 @@ func clientConfig(t testing.TB, keys, port string) string {
 	BatchMode yes
 	# the default of some clients takes sshd 0.1 s each time
 	KexAlgorithms curve25519-sha256
-`, port, cmp.Or(os.Getenv("USER"), "root"), filepath.Join(keys, "user"))
+`, port, ownAccount(t.Context()).name, filepath.Join(keys, "user"))
 	if err != nil {
 		t.Fatal(err)
 	}

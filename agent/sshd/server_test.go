@@ -129,12 +129,12 @@ func TestEnvironmentPrecedence(t *testing.T) {
 	got := environment(
 		[]string{"A=agent", "HOME=/agent", "TERM=dumb", "PATH=/bin"},
 		[]string{"A=client", "B=client", "C=client", "CODER_SSH_SESSION_TYPE=vscode"},
-		account{name: "u", home: "/home/u", shell: "/bin/zsh"},
+		account{name: "u", home: "/home/u", shell: "/bin/zsh", machine: []string{"B=machine", "LANG=C"}},
 		[]string{"C=manifest", "D=1", "D=2"},
 		[]string{"D=session"},
 	)
 	want := []string{
-		"A=agent", "HOME=/agent", "PATH=/bin", "B=client", "C=manifest",
+		"A=agent", "HOME=/agent", "PATH=/bin", "B=client", "C=manifest", "LANG=C",
 		"USER=u", "LOGNAME=u", "SHELL=/bin/zsh", "MAIL=/var/mail/u", "D=session",
 	}
 	if !slices.Equal(got, want) {

@@ -20,6 +20,7 @@ type session struct {
 	ch   ssh.Channel
 	ctx  context.Context // ends with the connection; requests have none of their own
 
+	known    *Login // nil until it was asked for
 	env      []string
 	envBytes int
 	pty      *ptyRequest
