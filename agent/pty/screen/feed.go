@@ -133,7 +133,8 @@ func (s *Screen) hold(data []byte, from, seq, i int) {
 }
 
 // withoutControls takes the control characters out of an escape sequence: they
-// have been acted upon, so the span must not wait.
+// have been acted upon, so the span must not wait. The ESC may have ended a
+// string, which they must not become part of.
 func (s *Screen) withoutControls(sequence []byte) []byte {
 	f := &s.feed
 	var controls, rest []byte
@@ -145,7 +146,9 @@ func (s *Screen) withoutControls(sequence []byte) []byte {
 		}
 	}
 	f.parsed -= len(controls)
-	s.emit(controls)
+	if len(controls) > 0 {
+		s.emit(append([]byte("\x1b\\"), controls...))
+	}
 	return rest
 }
 

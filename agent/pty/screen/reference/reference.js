@@ -133,10 +133,10 @@ function answer(request) {
   if (request.widths) return widths(open(80, 24));
   const term = open(request.cols, request.rows);
   for (const step of request.steps) {
-    if (step.data !== undefined) {
-      term._core.writeSync(Buffer.from(step.data, 'base64'));
-    } else {
+    if (step.cols) {
       term.resize(step.cols, step.rows);
+    } else if (step.data) {
+      term._core.writeSync(Buffer.from(step.data, 'base64'));
     }
   }
   const out = dump(term);
