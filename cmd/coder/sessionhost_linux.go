@@ -22,6 +22,8 @@ func sessionHostCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Started as /proc/self/exe, it would be called "exe" in ps and top.
+			_ = os.WriteFile("/proc/self/comm", []byte("coder-sessions"), 0)
 			ctx, stop := context.WithCancel(cmd.Context())
 			defer frugal(ctx)()
 			defer stop()
