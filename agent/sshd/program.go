@@ -36,10 +36,12 @@ func (s *session) startProcess(command *string) {
 
 // run ends the channel when proc has ended and all it printed is on its way.
 // It may outlive the connection, as proc may. The exit status does not wait
-// for the output: something that proc left behind may hold that open.
+// for the output: something that proc left behind may hold that open. As with
+// sshd, what holds pipes holds the session, but what holds a terminal does not.
 func (s *session) run(proc *process) {
 	defer s.conn.srv.removeProcess(proc)
 	s.exit(endingOf(proc.wait()), "")
+	proc.io.leave()
 	s.copiers.Wait()
 	proc.io.close()
 	s.closeChannel()

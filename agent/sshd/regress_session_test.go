@@ -85,6 +85,13 @@ kill $!; until_exists hup; cat hup
 ssh -tt ws 'kill -9 $$' </dev/null; echo $?
 ssh -tt ws "sh -c 'echo \$\$ >$DIR/child; exec sleep 300' & until [ -s $DIR/child ]; do sleep 0.02; done; exit 4" </dev/null; echo $?
 until_dead $(cat child); echo gone`},
+	{name: "tty-background", about: "jobs that hold a terminal do not hold its session; no output of the shell is lost", bash: `
+printf 'echo $$ >>%s/jobs; exec sleep 300\n' $DIR >job
+for k in "sh job" "trap '' HUP; exec sh job" "setsid sh job"; do ssh -tt ws "cd $DIR; set -m; ($k) & exit 4" </dev/null; echo $?; done
+for i in 1 2 3; do
+	ssh -tt ws "cd $DIR; set -m; sh job & head -c 3000 data | base64; exit 5" </dev/null >out; echo $? $(sha256sum <out)
+done
+until [ $(grep -c . jobs) = 6 ]; do pause; done; kill $(cat jobs)`},
 	{name: "proxy-connect", about: "through another program (ProxyCommand) and through itself (ProxyJump)", bash: `
 ssh -J ws ws2 'echo jumped; exit 3'; echo $?
 ssh -o ProxyCommand="ssh -W %h:%p ws" ws2 'echo proxied'; echo $?`},

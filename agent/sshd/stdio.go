@@ -5,6 +5,7 @@ package sshd
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -118,6 +119,14 @@ func (s *stdio) closeChild() {
 		if f != nil {
 			_ = f.Close()
 		}
+	}
+}
+
+// leave makes reads of a terminal return what is there now and then no more:
+// its leader has ended, and others who have it open may never end.
+func (s *stdio) leave() {
+	if s.terminal != "" {
+		_ = s.out.SetReadDeadline(time.Now())
 	}
 }
 
