@@ -106,10 +106,11 @@ func (d *deployment) user(ctx context.Context, on machine, program string, args 
 
 // agent starts the agent of ws and returns when it is connected. SHLVL is not
 // the agent's business, and would keep bash from reading the files that it
-// reads under sshd.
-func (d *deployment) agent(ctx context.Context, on machine, program string) (*process, error) {
+// reads under sshd. env is added to its environment.
+func (d *deployment) agent(ctx context.Context, on machine, program string, env ...string) (*process, error) {
 	cmd := on(ctx, program, "agent")
 	cmd.Env = append(without("CODER_", "SHLVL="), "CODER_AGENT_URL="+d.url, "CODER_AGENT_TOKEN="+d.token)
+	cmd.Env = append(cmd.Env, env...)
 	p, err := start(cmd)
 	if err != nil {
 		return nil, err

@@ -19,11 +19,15 @@ const loopbackRuns = 41
 // runs `true` and ends. The commands take turns, so that what else the machine
 // does hits them alike.
 func sessions(ctx context.Context, e *environment) (_ []row, err error) {
-	d, err := e.deployHere(ctx)
+	d, err := e.deploy(ctx, exec.CommandContext, "127.0.0.1")
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
+	agent, err := d.agent(ctx, exec.CommandContext, e.slim)
+	if err != nil {
+		return nil, err
+	}
 	peer, err := e.startSSHD(ctx, exec.CommandContext, "127.0.0.1")
 	if err != nil {
 		return nil, err
@@ -37,12 +41,39 @@ func sessions(ctx context.Context, e *environment) (_ []row, err error) {
 	if err != nil {
 		return nil, err
 	}
+	bare, err := withoutStartFiles(ctx, e, d, agent)
+	if err != nil {
+		return nil, err
+	}
 	beside := median(took[2])
-	limits := []limit{atMost(80), ratioAtMost(1)}
+	limits := []limit{ratioAtMost(1)}
 	return []row{
 		{"cold coder ssh, loopback, p50", median(took[0]), "ms", "ssh to sshd", beside, limits, nil},
 		{"cold coder ssh, slim binary, loopback, p50", median(took[1]), "ms", "ssh to sshd", beside, limits, nil},
+		{"cold coder ssh, loopback, no shell start files, p50", bare, "ms", "", 0, []limit{atMost(80)}, nil},
 	}, nil
+}
+
+// withoutStartFiles is the time of a session whose shell has no start files to
+// read: those of the home directory are the user's business.
+func withoutStartFiles(ctx context.Context, e *environment, d *deployment, agent *process) (float64, error) {
+	if err := agent.Close(); err != nil {
+		return 0, err
+	}
+	home, err := e.subdir("home")
+	if err != nil {
+		return 0, err
+	}
+	agent, err = d.agent(ctx, exec.CommandContext, e.slim, "HOME="+home)
+	if err != nil {
+		return 0, err
+	}
+	d.closeLater(agent)
+	took, err := alternate(loopbackRuns, func() *exec.Cmd { return d.user(ctx, exec.CommandContext, e.coder, "ssh", "ws", "--", "true") })
+	if err != nil {
+		return 0, err
+	}
+	return median(took[0]), nil
 }
 
 // alternate runs the commands n times in turn, after one time that does not
