@@ -137,8 +137,15 @@ func dumpLook(st style) string {
 		on   uint32
 		name string
 	}{
-		{st.fg & fgInverse, "i"}, {st.fg & fgBold, "b"}, {st.fg & fgBlink, "k"}, {st.fg & fgConceal, "c"}, {st.fg & fgStrike, "s"},
-		{st.bg & bgItalic, "t"}, {st.bg & bgFaint, "f"}, {st.bg & bgProtected, "p"}, {st.bg & bgOverline, "o"},
+		{st.fg & fgInverse, "i"},
+		{st.fg & fgBold, "b"},
+		{st.fg & fgBlink, "k"},
+		{st.fg & fgConceal, "c"},
+		{st.fg & fgStrike, "s"},
+		{st.bg & bgItalic, "t"},
+		{st.bg & bgFaint, "f"},
+		{st.bg & bgProtected, "p"},
+		{st.bg & bgOverline, "o"},
 	} {
 		if f.on != 0 {
 			out += f.name

@@ -38,7 +38,8 @@ func (g *generator) resize(shrink bool) []step {
 	}
 	g.cols, g.rows = 10+g.r.IntN(60), 3+g.r.IntN(20)
 	return []step{
-		{Data: []byte(plain + "\x1b[?47l")}, {Cols: g.cols, Rows: g.rows},
+		{Data: []byte(plain + "\x1b[?47l")},
+		{Cols: g.cols, Rows: g.rows},
 		{Data: []byte("\x1b[?47h\x1b[?47l")}, // or its alternate screen has the rows that it had before
 	}
 }

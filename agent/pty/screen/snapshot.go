@@ -136,8 +136,14 @@ func sgr(out []byte, st style) []byte {
 		on   uint32
 		code string
 	}{
-		{st.fg & fgBold, ";1"}, {st.bg & bgFaint, ";2"}, {st.bg & bgItalic, ";3"}, {st.fg & fgBlink, ";5"},
-		{st.fg & fgInverse, ";7"}, {st.fg & fgConceal, ";8"}, {st.fg & fgStrike, ";9"}, {st.bg & bgOverline, ";53"},
+		{st.fg & fgBold, ";1"},
+		{st.bg & bgFaint, ";2"},
+		{st.bg & bgItalic, ";3"},
+		{st.fg & fgBlink, ";5"},
+		{st.fg & fgInverse, ";7"},
+		{st.fg & fgConceal, ";8"},
+		{st.fg & fgStrike, ";9"},
+		{st.bg & bgOverline, ";53"},
 	} {
 		if f.on != 0 {
 			out = append(out, f.code...)
