@@ -135,7 +135,7 @@ func (h *host) set(s Setup) error {
 		Login:  func(context.Context) sshd.Login { return h.currentLogin() },
 		Report: h.events.add, Log: h.log,
 	})
-	p := &parts{ssh: ssh, terminals: pty.New(pty.Config{Login: terminalLogin(ssh), Log: h.log})}
+	p := &parts{ssh: ssh, terminals: pty.New(pty.Config{Login: terminalLogin(ssh), Start: ssh.StartProgram, Log: h.log})}
 	p.streams = resume.NewServer(resume.ServerConfig{Log: h.log, Handle: func(ctx context.Context, service byte, conn net.Conn) {
 		switch service {
 		case ServiceSSH:

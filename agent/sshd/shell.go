@@ -2,7 +2,10 @@
 
 package sshd
 
-import "context"
+import (
+	"context"
+	"os/exec"
+)
 
 // Shell is what a login outside of SSH starts.
 type Shell struct {
@@ -24,4 +27,10 @@ func (s *Server) Shell(ctx context.Context) Shell {
 	}
 	env := environment(s.environ(), nil, acc, login.Env, connectionEnv(nil, nil))
 	return Shell{Path: acc.shell, Env: env, Dir: firstDir(login.Dir, homeOf(env, acc))}
+}
+
+// StartProgram starts a program of a login outside SSH as an ordinary process,
+// as the ones of sessions are.
+func (s *Server) StartProgram(cmd *exec.Cmd) error {
+	return (&process{cmd: cmd}).start(oomScore(s.environ()))
 }

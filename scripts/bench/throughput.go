@@ -79,8 +79,10 @@ func (t *transfers) prepare() error {
 
 // ours and theirs are a program of OpenSSH that reaches the workspace, or sshd.
 func (t *transfers) ours(program string, args ...string) *exec.Cmd {
-	options := []string{"-F", "none", "-o", "ProxyCommand=" + t.e.coder + " ssh --stdio %h", "-o", "BatchMode=yes",
-		"-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"}
+	options := []string{
+		"-F", "none", "-o", "ProxyCommand=" + t.e.coder + " ssh --stdio %h", "-o", "BatchMode=yes",
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
+	}
 	return t.d.user(t.ctx, exec.CommandContext, program, append(options, args...)...)
 }
 
