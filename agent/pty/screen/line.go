@@ -3,25 +3,39 @@ package screen
 // line is one row of cells.
 type line struct {
 	cells   []cell
+	used    int  // from here on all cells are nullCell
 	wrapped bool // continues the line above
 }
 
 func newLine(cols int, fill cell) line {
-	l := line{cells: make([]cell, cols)}
+	l := line{cells: make([]cell, cols), used: cols}
 	l.fill(fill)
 	return l
 }
 
+// fill makes all cells c.
 func (l *line) fill(c cell) {
 	cells := l.cells
+	if c == nullCell {
+		cells = cells[:l.used]
+		l.used = 0
+	} else {
+		l.used = len(l.cells)
+	}
 	for i := range cells {
 		cells[i] = c
 	}
 }
 
+// touch notes that cells up to end may be others than nullCell.
+func (l *line) touch(end int) { l.used = max(l.used, min(end, len(l.cells))) }
+
 // erase puts fill into cells from start up to end; of wide characters that are
 // cut the other half becomes null too.
 func (l *line) erase(start, end int, fill cell, keepProtected bool) {
+	if fill != nullCell {
+		l.touch(end + 1)
+	}
 	spared := func(i int) bool { return keepProtected && l.cells[i].bg&bgProtected != 0 }
 	if start > 0 && l.cells[start-1].width() == 2 && !spared(start-1) {
 		l.cells[start-1] = fill
@@ -38,6 +52,7 @@ func (l *line) erase(start, end int, fill cell, keepProtected bool) {
 
 // insert moves the cells from x on to the right by n.
 func (l *line) insert(x, n int, fill cell) {
+	l.used = len(l.cells)
 	x %= len(l.cells)
 	if x > 0 && l.cells[x-1].width() == 2 {
 		l.cells[x-1] = fill
@@ -54,6 +69,7 @@ func (l *line) insert(x, n int, fill cell) {
 
 // remove takes n cells from x on out; the rest moves left.
 func (l *line) remove(x, n int, fill cell) {
+	l.used = len(l.cells)
 	x %= len(l.cells)
 	n = min(n, len(l.cells)-x)
 	copy(l.cells[x:], l.cells[x+n:])
@@ -72,6 +88,7 @@ func (l *line) remove(x, n int, fill cell) {
 func (l *line) resize(cols int) {
 	if cols <= len(l.cells) {
 		l.cells = l.cells[:cols:cols]
+		l.used = min(l.used, cols)
 		return
 	}
 	cells := make([]cell, cols)

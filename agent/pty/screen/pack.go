@@ -45,7 +45,7 @@ func (s *Screen) packRuns(out []byte, l line, links bool) []byte {
 		flags = flagWrapped
 	}
 	out = append(out, flags)
-	end := len(l.cells)
+	end := l.used
 	for end > 0 && l.cells[end-1] == nullCell {
 		end--
 	}
@@ -183,31 +183,40 @@ func (u *unpacker) run() (n, kind int, st style) {
 // unpack returns a packed line with at least cols cells. Marks and links for
 // which there is no room in the tables are left out.
 func (s *Screen) unpack(packed []byte, cols int) line {
-	s.work = s.work[:0]
-	s.unpackInto(packed, cols)
-	cells := append([]cell(nil), s.work...)
-	s.work = s.work[:0]
-	return line{wrapped: isWrapped(packed), cells: cells}
+	l := s.unpackShared(packed, cols, 0)
+	l.cells = append([]cell(nil), l.cells...)
+	s.work[0] = s.work[0][:0]
+	return l
+}
+
+// unpackShared does so in memory that is used again by the next call with the
+// same number.
+func (s *Screen) unpackShared(packed []byte, cols, which int) line {
+	s.work[which] = s.work[which][:0]
+	s.unpackInto(packed, cols, which)
+	cells := s.work[which]
+	return line{wrapped: isWrapped(packed), cells: cells, used: len(cells)}
 }
 
 // unpackInto appends the cells to s.work, where the tables know of them.
-func (s *Screen) unpackInto(packed []byte, cols int) {
-	end := len(s.work) + cols
+func (s *Screen) unpackInto(packed []byte, cols, which int) {
+	w := &s.work[which]
+	end := len(*w) + cols
 	for u := (unpacker{packed[1:]}); len(u.in) > 0; {
 		n, kind, st := u.run()
-		at := len(s.work)
-		s.work = append(s.work, s.cellOf(st)) // the tables may be swept from here on
+		at := len(*w)
+		*w = append(*w, s.cellOf(st)) // the tables may be swept from here on
 		for i := range n {
 			content := s.unpackContent(&u, kind)
 			if i > 0 {
-				s.work = append(s.work, s.work[at])
+				*w = append(*w, (*w)[at])
 			}
-			last := &s.work[at+i]
+			last := &(*w)[at+i]
 			*last = last.with(content)
 		}
 	}
-	for len(s.work) < end {
-		s.work = append(s.work, nullCell)
+	for len(*w) < end {
+		*w = append(*w, nullCell)
 	}
 }
 

@@ -34,7 +34,8 @@ func (s *Screen) printASCII(text []byte) {
 				b.x = s.cols - 1
 			}
 		}
-		cells := b.row().cells[b.x:]
+		row := b.row()
+		cells := row.cells[b.x:]
 		n := min(len(text), len(cells))
 		cells = cells[:n]
 		c := s.pen.cell
@@ -43,6 +44,7 @@ func (s *Screen) printASCII(text []byte) {
 			cells[i] = c
 		}
 		b.x += n
+		row.touch(b.x)
 		text = text[n:]
 	}
 	s.join = 1
@@ -54,6 +56,7 @@ func (s *Screen) closeLeft() {
 	if x := s.buf.x; x > 0 {
 		if left := &s.buf.row().cells[x-1]; left.width() == 2 {
 			*left = s.pen.null()
+			s.buf.row().touch(x)
 		}
 	}
 }
@@ -63,6 +66,7 @@ func (s *Screen) closeRight() {
 	if x := s.buf.x; x < s.cols {
 		if right := &s.buf.row().cells[x]; right.isHalf() {
 			*right = s.pen.null()
+			s.buf.row().touch(x + 1)
 		}
 	}
 }
@@ -106,9 +110,11 @@ func (s *Screen) place(r rune, w int) {
 	b := s.buf
 	if b.x+w > s.cols {
 		if s.modes.wrap {
-			for cells := b.row().cells; b.x < s.cols; b.x++ {
-				cells[b.x] = s.pen.null()
+			row := b.row()
+			for ; b.x < s.cols; b.x++ {
+				row.cells[b.x] = s.pen.null()
 			}
+			row.touch(s.cols)
 			b.x = 0
 			s.wrap()
 		} else {
@@ -131,6 +137,7 @@ func (s *Screen) place(r rune, w int) {
 		row.cells[b.x] = s.pen.cell.with(0)
 		b.x++
 	}
+	row.touch(b.x)
 }
 
 // repeat is REP: the character before, n times.

@@ -70,9 +70,9 @@ type group struct {
 func (l *layout) group(first, end, oldCols int) group {
 	g := group{first: first}
 	for _, packed := range l.lines[first:end] {
-		l.s.unpackInto(packed, oldCols)
+		l.s.unpackInto(packed, oldCols, 0)
 	}
-	work := l.s.work
+	work := l.s.work[0]
 	for i := first; i < end; i++ {
 		total, _ := packedLen(l.lines[i])
 		n := max(oldCols, total)
@@ -82,7 +82,7 @@ func (l *layout) group(first, end, oldCols int) group {
 	for i := range g.lines {
 		g.cells = append(g.cells, g.lines[i].cells[:g.used(i, oldCols)]...)
 	}
-	l.s.work = l.s.work[:0]
+	l.s.work[0] = l.s.work[0][:0]
 	return g
 }
 
@@ -153,7 +153,7 @@ func (l *layout) join(g group) [][]byte {
 	var out [][]byte
 	cells := g.cells
 	for i, n := range lengths(cells, l.cols) {
-		out = append(out, l.s.pack(nil, line{cells: cells[:n], wrapped: i > 0 || g.lines[0].wrapped}))
+		out = append(out, l.s.pack(nil, line{cells: cells[:n], used: n, wrapped: i > 0 || g.lines[0].wrapped}))
 		cells = cells[n:]
 	}
 	for len(out) > 1 && (&line{cells: l.s.unpack(out[len(out)-1], l.cols).cells}).length() == 0 {
@@ -265,6 +265,7 @@ func (l *layout) split(g group) [][]byte {
 			}
 			cells = cells[n:]
 		}
+		row.used = l.cols
 		out = append(out, l.s.pack(nil, row))
 	}
 	return out

@@ -20,7 +20,7 @@ type Screen struct {
 	// lookBytes is the text of all looks; links counts those without id.
 	lookBytes int
 	links     uint32
-	work      []cell // cells that are on no screen while it is resized
+	work      [2][]cell // cells that are on no screen, while it is resized or written out
 
 	feed feed
 }

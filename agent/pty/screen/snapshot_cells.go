@@ -14,7 +14,7 @@ func (w *writer) lines(b *buffer) {
 	total := len(packed) + len(rows)
 	at := func(i int) line {
 		if i < len(packed) {
-			return w.s.unpack(packed[i], cols)
+			return w.s.unpackShared(packed[i], cols, i&1)
 		}
 		return rows[i-len(packed)]
 	}
@@ -43,6 +43,7 @@ func (w *writer) lines(b *buffer) {
 		l = next
 	}
 	w.look(style{})
+	w.s.work = [2][]cell{} // what is there has no meaning to later sweeps
 }
 
 // lineWriter writes cells of lines. Cells left of dirty, which count from the
@@ -210,49 +211,46 @@ func (w *writer) cursor() {
 	if s.modes.origin {
 		y -= b.top
 	}
-	at := min(b.x, s.cols-1)
-	width := s.join
 	cells := b.rows[b.y].cells
-	if b.x >= s.cols && width == 0 {
+	width := s.joined(cells)
+	joined := width > 0
+	if !joined && b.x < s.cols {
+		w.printf("\x1b[%d;%dH", y+1, b.x+1)
+		w.look(s.pen.style)
+		return
+	}
+	if !joined { // a wrap is pending
 		width = 1
 		if cells[s.cols-1].isHalf() {
 			width = 2
 		}
 	}
-	if width > b.x {
-		width = 0
-	}
-	if width > 0 {
-		at = b.x - width
-	}
-	w.printf("\x1b[%d;%dH", y+1, at+1)
-	if width == 0 {
-		w.look(s.pen.style)
-		return
-	}
-	c := cells[at]
+	c := cells[b.x-width]
+	w.printf("\x1b[%d;%dH", y+1, b.x-width+1)
 	if s.modes.insert {
 		w.sequence(width, 'P')
 	}
-	w.look(w.styleBefore(c))
+	if joined {
+		w.look(s.pen.style)
+	} else {
+		w.look(s.styleOf(c))
+	}
 	if c.hasContent() {
 		w.out = s.appendText(w.out, c)
 	} else {
 		w.print(" ")
 	}
-	if s.join == 0 || w.now != s.pen.style {
-		w.look(s.pen.style)
-	}
-	if s.join == 0 {
+	if !joined {
 		w.forceLook(s.pen.style)
 	}
 }
 
-// styleBefore is how c looks; if it looks like the pen, it is the pen, which may
-// hold what cells do not.
-func (w *writer) styleBefore(c cell) style {
-	if c.with(0) == w.s.pen.cell {
-		return w.s.pen.style
+// joined returns the width of the character before the cursor if a mark may join
+// it, else 0.
+func (s *Screen) joined(cells []cell) int {
+	at := s.buf.x - s.join
+	if s.join == 0 || at < 0 || !cells[at].hasContent() || cells[at].with(0) != s.pen.cell {
+		return 0
 	}
-	return w.s.styleOf(c)
+	return s.join
 }

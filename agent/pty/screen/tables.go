@@ -60,8 +60,10 @@ func (s *Screen) eachCell(f func(c *cell)) {
 			}
 		}
 	}
-	for i := range s.work {
-		f(&s.work[i])
+	for _, cells := range s.work {
+		for i := range cells {
+			f(&cells[i])
+		}
 	}
 }
 
