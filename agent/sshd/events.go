@@ -32,7 +32,7 @@ type Event struct {
 	// Type is what kind of program a session serves, by its own word: "ssh",
 	// "vscode", "jetbrains" or the name of any app in lower case.
 	Type   string `json:"type,omitempty"`
-	Remote string `json:"remote"` // address of the client
+	Remote string `json:"remote"` // address of the client, "" if its net.Conn has none
 
 	Started time.Time `json:"started"` // of the connection or session
 	Time    time.Time `json:"time"`    // of the event
@@ -54,9 +54,11 @@ func (s *Server) report(e Event) {
 
 // event returns one about the connection.
 func (c *connection) event(kind EventKind) Event {
-	return Event{
-		Kind: kind, Connection: c.id, Remote: c.ssh.RemoteAddr().String(), Started: c.started, Time: time.Now(),
+	e := Event{Kind: kind, Connection: c.id, Started: c.started, Time: time.Now()}
+	if addr := c.ssh.RemoteAddr(); addr != nil {
+		e.Remote = addr.String()
 	}
+	return e
 }
 
 // closed reports the end of the connection, for the reason that we had for it

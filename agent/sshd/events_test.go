@@ -81,8 +81,8 @@ func TestSessionThatLosesItsClientEnds(t *testing.T) {
 		t.Errorf("ActiveSessions = %v, want %v", got, want)
 	}
 	_ = client.Close()
-	if e := next(t, events, SessionEnded); e.ExitCode != 255 || e.Reason != "the connection ended" {
-		t.Errorf("ended = %+v, want 255 because the connection ended", e)
+	if e := next(t, events, SessionEnded); e.ExitCode != 255 || e.Reason != "the client left" {
+		t.Errorf("ended = %+v, want 255 because the client left", e)
 	}
 	next(t, events, ConnectionClosed)
 	if c := l.srv.Counters(); len(c.ActiveSessions) != 0 || c.ActiveProcesses != 1 {

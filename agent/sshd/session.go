@@ -69,15 +69,13 @@ func (s *session) end() {
 }
 
 // whyGone is the reason for the end of a session whose program still runs.
+// Whether the client closed the channel or lost its connection cannot be told
+// here: the channel learns of the second first.
 func (s *session) whyGone() string {
-	switch {
-	case s.conn.srv.isClosed():
+	if s.conn.srv.isClosed() {
 		return reasonClosing
-	case s.ctx.Err() != nil:
-		return "the connection ended"
-	default:
-		return "the client closed the session"
 	}
+	return "the client left"
 }
 
 func (s *session) handle(req *ssh.Request) {
