@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/berthdev/berth/agent/host"
 	"github.com/berthdev/berth/agent/proto"
 	"github.com/berthdev/berth/server/api"
 )
@@ -23,6 +24,9 @@ type Config struct {
 	// StartHost starts the session host of that name, which outlives this
 	// process, and returns without waiting for it. Required.
 	StartHost func(name string) error
+
+	// Sessions tunes the session host.
+	Sessions host.Options
 
 	// Version is reported to the server; "" means api.Version.
 	Version string

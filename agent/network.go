@@ -45,6 +45,7 @@ type network struct {
 	served  sync.WaitGroup
 	stop    context.CancelFunc
 	once    sync.Once
+	setup   host.Setup // of the session with the server that is or was last
 
 	reported atomic.Uint64 // number of the last event that the server has
 }
@@ -92,7 +93,8 @@ func relayMap(cfg Config, m *proto.Manifest) (*derpmap.Map, error) {
 
 // serveSessions connects users to the session host.
 func (n *network) serveSessions(ctx context.Context, m *proto.Manifest) error {
-	if err := n.host.Attach(ctx, setup(m, n.cfg.Client.Token)); err != nil {
+	n.setup = n.setupFor(m)
+	if err := n.host.Attach(ctx, n.setup); err != nil {
 		return err
 	}
 	for port, kind := range sessionPorts {
@@ -117,21 +119,24 @@ func (n *network) apply(ctx context.Context, m *proto.Manifest) error {
 	if err != nil {
 		return err
 	}
-	if err := n.host.Set(ctx, setup(m, n.cfg.Client.Token)); err != nil {
+	next := n.setupFor(m)
+	next.Banners = n.setup.Banners
+	n.setup = next
+	if err := n.host.Set(ctx, next); err != nil {
 		return err
 	}
 	return n.node.SetDERPMap(relays)
 }
 
-// setup is what the manifest says about sessions.
-func setup(m *proto.Manifest, token string) host.Setup {
+// setupFor is what the manifest says about sessions.
+func (n *network) setupFor(m *proto.Manifest) host.Setup {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = "/"
 	}
 	return host.Setup{
-		Workspace: idFrom(m.GetWorkspaceId()), Agent: m.GetAgentName(),
-		Env: environment(m, token), Dir: directory(m.GetDirectory(), home), MOTD: m.GetMotdPath(),
+		Workspace: idFrom(m.GetWorkspaceId()), Agent: m.GetAgentName(), Options: n.cfg.Sessions,
+		Env: environment(m, n.cfg.Client.Token), Dir: directory(m.GetDirectory(), home), MOTD: m.GetMotdPath(),
 	}
 }
 

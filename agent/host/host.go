@@ -3,6 +3,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -123,7 +124,7 @@ func (h *host) joined(n int) {
 func (h *host) set(s Setup) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.login = sshd.Login{Env: s.Env, Dir: s.Dir, MOTD: s.MOTD}
+	h.login = sshd.Login{Env: s.Env, Dir: s.Dir, Banners: s.Banners, MOTD: cmp.Or(s.MOTD, sshd.SystemMOTD)}
 	if h.parts != nil {
 		return nil
 	}
@@ -131,11 +132,8 @@ func (h *host) set(s Setup) error {
 	if err != nil {
 		return err
 	}
-	ssh := sshd.New(key, sshd.Config{
-		Login:  func(context.Context) sshd.Login { return h.currentLogin() },
-		Report: h.events.add, Log: h.log,
-	})
-	p := &parts{ssh: ssh, terminals: pty.New(pty.Config{Login: terminalLogin(ssh), Start: ssh.StartProgram, Log: h.log})}
+	ssh := sshd.New(key, h.sshConfig(s.Options))
+	p := &parts{ssh: ssh, terminals: pty.New(h.terminalConfig(ssh, s.Options))}
 	p.streams = resume.NewServer(resume.ServerConfig{Log: h.log, Handle: func(ctx context.Context, service byte, conn net.Conn) {
 		switch service {
 		case ServiceSSH:
@@ -148,6 +146,24 @@ func (h *host) set(s Setup) error {
 	}})
 	h.parts = p
 	return nil
+}
+
+func (h *host) sshConfig(o Options) sshd.Config {
+	return sshd.Config{
+		Login:      func(context.Context) sshd.Login { return h.currentLogin() },
+		Limits:     sshd.Limits{Connections: o.Connections, Sessions: o.Sessions, Handshake: o.Handshake},
+		MaxTimeout: o.MaxTimeout, BlockFileTransfer: o.BlockFileTransfer,
+		BlockLocalForwarding: o.BlockLocalForwarding, BlockRemoteForwarding: o.BlockRemoteForwarding,
+		Report: h.events.add, Log: h.log,
+	}
+}
+
+func (h *host) terminalConfig(ssh *sshd.Server, o Options) pty.Config {
+	cfg := pty.Config{Login: terminalLogin(ssh), Start: ssh.StartProgram, Keep: o.TerminalKeep, Log: h.log}
+	if o.SmallestViewer {
+		cfg.Size = pty.SizeSmallest
+	}
+	return cfg
 }
 
 // terminalLogin gives terminals what SSH sessions have.

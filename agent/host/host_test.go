@@ -286,3 +286,42 @@ func TestConnectRefusesWhatItDoesNotKnow(t *testing.T) {
 		t.Errorf("Dial without an address = %v, want 400", err)
 	}
 }
+
+func TestOptionsReachTheServers(t *testing.T) {
+	c := half(t, newName(t), "1")
+	s := setupForTests
+	s.Options = Options{BlockFileTransfer: true, Sessions: 1}
+	s.Banners = []string{"closed on Sunday"}
+	if err := c.Attach(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	client := login(t, c)
+	first, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.NewSession(); err == nil {
+		t.Error("a second session on the connection was not refused")
+	}
+	var exit *ssh.ExitError
+	if err := first.Run("scp -t /tmp/x"); !errors.As(err, &exit) || exit.ExitStatus() != 65 {
+		t.Errorf("scp = %v, want exit status 65", err)
+	}
+	shell, err := login(t, c).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shell.Close()
+	out, err := shell.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(shell.RequestPty("xterm", 24, 80, ssh.TerminalModes{}), shell.Shell()); err != nil {
+		t.Fatal(err)
+	}
+	want := s.Banners[0]
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(out, got); err != nil || string(got) != want {
+		t.Errorf("a shell begins with %q, %v; want the announcement", got, err)
+	}
+}

@@ -29,10 +29,39 @@ type Setup struct {
 	Workspace string `json:"workspace"`
 	Agent     string `json:"agent"`
 
-	// Env, Dir and MOTD are those of sshd.Login.
-	Env  []string `json:"env"`
-	Dir  string   `json:"dir"`
-	MOTD string   `json:"motd"`
+	// Options are the administrator's. The first ones stay.
+	Options Options `json:"options"`
+
+	// Env, Dir, Banners and MOTD are those of sshd.Login.
+	Env     []string `json:"env"`
+	Dir     string   `json:"dir"`
+	Banners []string `json:"banners"`
+	MOTD    string   `json:"motd"`
+}
+
+// Options tunes a host; the zero value has the defaults of packages sshd and
+// pty.
+type Options struct {
+	// Connections of SSH at once, Sessions on each, and how long a Handshake
+	// may take.
+	Connections int           `json:"connections,omitempty"`
+	Sessions    int           `json:"sessions,omitempty"`
+	Handshake   time.Duration `json:"handshake,omitempty"`
+
+	// MaxTimeout is how long a client of SSH may be silent.
+	MaxTimeout time.Duration `json:"max_timeout,omitempty"`
+
+	// BlockFileTransfer, BlockLocalForwarding and BlockRemoteForwarding refuse
+	// what they say, as far as that can be.
+	BlockFileTransfer     bool `json:"block_file_transfer,omitempty"`
+	BlockLocalForwarding  bool `json:"block_local_forwarding,omitempty"`
+	BlockRemoteForwarding bool `json:"block_remote_forwarding,omitempty"`
+
+	// TerminalKeep is how long a terminal waits for a viewer.
+	TerminalKeep time.Duration `json:"terminal_keep,omitempty"`
+	// SmallestViewer gives a terminal the size that fits every viewer; else it
+	// has that of the one who typed last.
+	SmallestViewer bool `json:"smallest_viewer,omitempty"`
 }
 
 // State is what a host keeps now.

@@ -10,10 +10,13 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/berthdev/berth/agent"
+	"github.com/berthdev/berth/agent/host"
 	"github.com/berthdev/berth/server/api"
 )
 
@@ -21,6 +24,8 @@ import (
 type agentFlags struct {
 	url, token, tokenFile string
 	logDir                string
+	sessions              host.Options
+	terminalSize          string
 	header                []string
 }
 
@@ -53,13 +58,60 @@ func agentCommand() *cobra.Command {
 	env(fs, "agent-header", "CODER_AGENT_HEADER")
 	fs.StringVar(&f.logDir, "log-dir", os.TempDir(), "`directory` of the log of the sessions' process")
 	env(fs, "log-dir", "CODER_AGENT_LOG_DIR")
+	f.sessionFlags(fs)
 	cmd.AddCommand(sessionHostCommand())
 	return cmd
+}
+
+// sessionFlags are those of the session host.
+func (f *agentFlags) sessionFlags(fs *pflag.FlagSet) {
+	o := &f.sessions
+	fs.DurationVar(&o.MaxTimeout, "ssh-max-timeout", 72*time.Hour, "end SSH connections whose client has been silent for so long")
+	env(fs, "ssh-max-timeout", "CODER_AGENT_SSH_MAX_TIMEOUT")
+	fs.DurationVar(&o.Handshake, "ssh-handshake-timeout", 30*time.Second, "how long the beginning of an SSH connection may take")
+	env(fs, "ssh-handshake-timeout", "CODER_AGENT_SSH_HANDSHAKE_TIMEOUT")
+	fs.IntVar(&o.Connections, "ssh-max-connections", 256, "how many SSH connections there may be at once")
+	env(fs, "ssh-max-connections", "CODER_AGENT_SSH_MAX_CONNECTIONS")
+	fs.IntVar(&o.Sessions, "ssh-max-sessions", 128, "how many sessions one SSH connection may have at once")
+	env(fs, "ssh-max-sessions", "CODER_AGENT_SSH_MAX_SESSIONS")
+	fs.BoolVar(&o.BlockFileTransfer, "block-file-transfer", false, "refuse sftp, scp, rsync and nc; keeps nobody from other ways")
+	env(fs, "block-file-transfer", "CODER_BLOCK_FILE_TRANSFER")
+	fs.BoolVar(&o.BlockLocalForwarding, "block-local-port-forwarding", false, "refuse ssh -L and -D")
+	env(fs, "block-local-port-forwarding", "CODER_AGENT_BLOCK_LOCAL_PORT_FORWARDING")
+	fs.BoolVar(&o.BlockRemoteForwarding, "block-reverse-port-forwarding", false, "refuse ssh -R")
+	env(fs, "block-reverse-port-forwarding", "CODER_AGENT_BLOCK_REVERSE_PORT_FORWARDING")
+	fs.DurationVar(&o.TerminalKeep, "terminal-keep", 24*time.Hour, "how long a terminal goes on without anybody looking at it")
+	env(fs, "terminal-keep", "CODER_AGENT_TERMINAL_KEEP")
+	fs.StringVar(&f.terminalSize, "terminal-size", "last", "the size of a terminal is that of the `viewer` who typed last, or the smallest: last or smallest")
+	env(fs, "terminal-size", "CODER_AGENT_TERMINAL_SIZE")
+}
+
+// checkSessions checks what the flags of sessions say.
+func (f *agentFlags) checkSessions() error {
+	o := &f.sessions
+	switch f.terminalSize {
+	case "last", "smallest":
+		o.SmallestViewer = f.terminalSize == "smallest"
+	default:
+		return fmt.Errorf("--terminal-size %q: want last or smallest", f.terminalSize)
+	}
+	for name, v := range map[string]int64{
+		"--ssh-max-timeout": int64(o.MaxTimeout), "--ssh-handshake-timeout": int64(o.Handshake),
+		"--ssh-max-connections": int64(o.Connections), "--ssh-max-sessions": int64(o.Sessions), "--terminal-keep": int64(o.TerminalKeep),
+	} {
+		if v <= 0 {
+			return fmt.Errorf("%s: want more than 0", name)
+		}
+	}
+	return nil
 }
 
 func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	client, err := f.client()
 	if err != nil {
+		return err
+	}
+	if err := f.checkSessions(); err != nil {
 		return err
 	}
 	level := slog.LevelInfo
@@ -70,7 +122,7 @@ func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	ctx, stop := untilHandOver(cmd.Context())
 	defer frugal(ctx)()
 	defer stop()
-	err = agent.New(agent.Config{Client: client, StartHost: startHost(f.logDir), Log: log}).Run(ctx)
+	err = agent.New(agent.Config{Client: client, StartHost: startHost(f.logDir), Sessions: f.sessions, Log: log}).Run(ctx)
 	switch {
 	case errors.Is(err, agent.ErrTokenDead):
 		return withHint(err, "coder external-workspaces agent-instructions <workspace> shows the token of a workspace")
