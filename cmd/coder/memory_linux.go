@@ -83,20 +83,43 @@ func keepHeadroom() {
 // the start or for what has ended. Those that are needed again are mapped again
 // from the kernel's cache of the file.
 func dropCode() {
-	maps, err := os.ReadFile("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return // no proc: nothing would be gained that anybody can see
 	}
-	for line := range strings.Lines(string(maps)) {
+	for _, m := range untouched(string(maps)) {
+		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, m.from, m.to-m.from, syscall.MADV_DONTNEED)
+	}
+}
+
+// mapping is a range of addresses.
+type mapping struct{ from, to uintptr }
+
+// untouched returns the mappings of files, of those in the format of
+// /proc/PID/smaps, that cannot be written and were never: what a dynamic linker
+// has changed before it protected it would be lost.
+func untouched(smaps string) []mapping {
+	var found []mapping
+	var now mapping
+	for line := range strings.Lines(smaps) {
 		f := strings.Fields(line)
-		if len(f) < 6 || f[1] != "r-xp" && f[1] != "r--p" || !strings.HasPrefix(f[5], "/") {
-			continue
-		}
-		var from, to uintptr
-		if _, err := fmt.Sscanf(f[0], "%x-%x", &from, &to); err == nil {
-			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, from, to-from, syscall.MADV_DONTNEED)
+		var next mapping
+		switch {
+		case len(f) == 3 && f[0] == "Anonymous:":
+			if f[1] == "0" && now != (mapping{}) {
+				found = append(found, now)
+			}
+		case len(f) >= 5 && !strings.HasSuffix(f[0], ":"):
+			if _, err := fmt.Sscanf(f[0], "%x-%x", &next.from, &next.to); err != nil {
+				continue
+			}
+			now = mapping{}
+			if len(f) == 6 && (f[1] == "r-xp" || f[1] == "r--p") && strings.HasPrefix(f[5], "/") {
+				now = next
+			}
 		}
 	}
+	return found
 }
 
 // notifyCollection signals after each collection, by an object that dies in it.
