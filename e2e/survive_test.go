@@ -18,7 +18,7 @@ const (
 	afterHeal   = 2 * time.Second // a cut network is whole again
 	afterMove   = 5 * time.Second // an address has changed
 	whileDirect = time.Second     // a server or relay is away that is not in the way
-	afterBlock  = 7 * time.Second // the relay is cut off: the other side may not know of the direct path yet
+	afterBlock  = 3 * time.Second // the relay is cut off: the other side may have learnt of the direct path just now
 )
 
 func direct(t *testing.T) (*place, *Shell) {

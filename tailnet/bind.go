@@ -169,6 +169,7 @@ func (n *Node) sentVia(_ ipproto.Proto, node, dst netip.AddrPort, packets, _ int
 		if p != nil {
 			e := p.endpoint.Load()
 			p.deaf.heard(e != nil && *e == dst)
+			n.pingBack(p)
 		}
 	case relay:
 		n.lastSent.Store(time.Now().UnixNano())

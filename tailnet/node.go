@@ -103,6 +103,7 @@ type Node struct {
 	relays    *relays
 
 	rebinds               chan struct{} // 1: rebind
+	oneWay                chan *peer    // 16: reach us directly, maybe not we them
 	lastSent              atomic.Int64  // nanoseconds since the Unix epoch
 	relayUsed, relayHeard atomic.Bool   // since the watch looked last
 
@@ -136,7 +137,7 @@ func New(cfg Config) (*Node, error) {
 	netns.SetEnabled(false)
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, key: key.NewNode(), lastNodeID: ownNodeID,
-		rebinds: make(chan struct{}, 1), done: make(chan struct{}),
+		rebinds: make(chan struct{}, 1), oneWay: make(chan *peer, 16), done: make(chan struct{}),
 		byID: map[uuid.UUID]*peer{}, byKey: map[device.NoisePublicKey]*peer{}, byAddr: map[netip.Addr]*peer{}, news: make(chan struct{}),
 	}
 	n.public = n.key.Public()

@@ -33,7 +33,8 @@ type peerState struct {
 	udpSends    atomic.Uint64
 	relaySends  atomic.Uint64
 	endpoint    atomic.Pointer[netip.AddrPort]
-	established atomic.Bool // WireGuard has a session
+	established atomic.Bool  // WireGuard has a session
+	pingedBack  atomic.Int64 // when it was asked for by pingBack, in Unix nanoseconds
 }
 
 // SetPeer makes the peer id known by its record n, or replaces its record. A

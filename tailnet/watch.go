@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"tailscale.com/ipn/ipnstate"
 	"tailscale.com/net/netmon"
 	"tailscale.com/util/eventbus"
 )
@@ -57,6 +58,8 @@ func (n *Node) watch(ctx context.Context) {
 			n.relays.followMeasurement(ctx)
 		case <-n.rebinds:
 			n.rebind()
+		case p := <-n.oneWay:
+			n.magic.Ping(p.view, &ipnstate.PingResult{}, 0, func(*ipnstate.PingResult) {})
 		}
 	}
 }
@@ -70,6 +73,28 @@ func (n *Node) rebind() {
 	n.magic.Rebind()
 	n.magic.ReSTUN("rebind")
 	n.relays.redial()
+}
+
+// pingBackEvery is how often a peer that reaches us directly is asked whether we
+// reach it so.
+const pingBackEvery = 500 * time.Millisecond
+
+// pingBack has p pinged if its packets come directly while ours still go
+// through the relay: magicsock itself looks for a better path every 5 s at most,
+// and until then the end of the relay would be the end of our side. It does not
+// block.
+func (n *Node) pingBack(p *peer) {
+	if p.path.Load() != viaRelay {
+		return
+	}
+	now, last := time.Now().UnixNano(), p.pingedBack.Load()
+	if now-last < int64(pingBackEvery) || !p.pingedBack.CompareAndSwap(last, now) {
+		return
+	}
+	select {
+	case n.oneWay <- p:
+	default: // others are; the next packet asks again
+	}
 }
 
 // keepalive sends something to each peer with an open connection. It also keeps
