@@ -79,15 +79,17 @@ const (
 
 // Info describes a terminal.
 type Info struct {
-	ID            uuid.UUID `json:"id"`
-	Command       string    `json:"command"` // "" is a login shell
-	Title         string    `json:"title"`   // as the program set it; not trusted
-	Width, Height int
-	Created       time.Time `json:"created"`
-	Viewers       int       `json:"viewers"`
-	PID           int       `json:"pid"`
-	Ended         bool      `json:"ended"`
-	ExitCode      int       `json:"exit_code"` // once ended; 128+n for signal n
+	ID       uuid.UUID `json:"id"`
+	Command  string    `json:"command"` // "" is a login shell
+	Title    string    `json:"title"`   // as the program set it; not trusted
+	Width    int       `json:"width"`
+	Height   int       `json:"height"`
+	Created  time.Time `json:"created"`
+	Viewers  int       `json:"viewers"`
+	Printed  int64     `json:"printed"` // bytes the program has printed
+	PID      int       `json:"pid"`
+	Ended    bool      `json:"ended"`
+	ExitCode int       `json:"exit_code"` // once ended; 128+n for signal n
 }
 
 // Counters is what Terminals has done since it was made.

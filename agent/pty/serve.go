@@ -76,16 +76,18 @@ func (t *Terminals) setWaiting(conn net.Conn, waiting bool) bool {
 
 // view passes bytes between v and term until one of them ends.
 func (t *Terminals) view(term *terminal, v *viewer) error {
-	var reader sync.WaitGroup
+	var input sync.WaitGroup
 	var readErr error
-	left := make(chan struct{})
-	reader.Go(func() {
+	typed, left := make(chan message), make(chan struct{})
+	input.Go(func() {
 		defer close(left)
-		readErr = term.readViewer(v)
+		readErr = v.read(typed)
 	})
+	input.Go(func() { term.obey(v, typed, left) })
 	saw := term.writeViewer(v, left)
+	close(v.closed)
 	_ = v.conn.Close()
-	reader.Wait()
+	input.Wait()
 	term.detach(v, saw)
 	if readErr != nil {
 		t.counters.malformed.Add(1)
@@ -104,10 +106,14 @@ func (t *terminal) writeViewer(v *viewer, left <-chan struct{}) bool {
 			return true
 		}
 		if len(output) > 0 {
-			if !t.write(v, output, last) {
+			t.setPatience(v)
+			if _, err := v.conn.Write(output); err != nil {
 				return false
 			}
-			spare = output
+			spare = nil
+			if cap(output) <= 2*t.owner.cfg.Queue { // not that of a long scrollback
+				spare = output
+			}
 			continue
 		}
 		select {
@@ -118,41 +124,62 @@ func (t *terminal) writeViewer(v *viewer, left <-chan struct{}) bool {
 	}
 }
 
-// write gives v as long as a terminal is kept: a connection that is frozen so
-// long is as good as gone.
-func (t *terminal) write(v *viewer, output []byte, last bool) bool {
+// setPatience gives v as long as a terminal is kept to take what it is shown: a
+// connection that is frozen so long is as good as gone.
+func (t *terminal) setPatience(v *viewer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	patience := t.owner.cfg.Keep
-	if last {
-		patience = refusalTimeout
+	if t.done || t.wasKilled() {
+		patience = killGrace
 	}
 	_ = v.conn.SetWriteDeadline(time.Now().Add(patience))
-	_, err := v.conn.Write(output)
-	return err == nil
+}
+
+// hurry gives all viewers little time to take what is left.
+func (t *terminal) hurry() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, v := range t.viewers {
+		_ = v.conn.SetWriteDeadline(time.Now().Add(killGrace))
+	}
+}
+
+// read passes on what v sends until it leaves; an error means that it sent what
+// it should not.
+func (v *viewer) read(to chan<- message) error {
+	for in := newMessages(v.conn); ; {
+		msg, err := in.next()
+		if err != nil {
+			return malformed(err)
+		}
+		select {
+		case to <- msg:
+		case <-v.closed:
+			return nil
+		}
+	}
 }
 
 // focusLost is what a terminal reports when its window is no longer the one
 // that is typed into: not a sign of life.
 const focusLost = "\x1b[O"
 
-// readViewer takes what v sends until it leaves; an error means that it sent
-// what it should not.
-func (t *terminal) readViewer(v *viewer) error {
-	for in := newMessages(v.conn); ; {
-		msg, err := in.next()
-		if err != nil {
-			return malformed(err)
-		}
-		if msg.Width != 0 && msg.Height != 0 {
-			t.activate(v, int(msg.Width), int(msg.Height))
-		}
-		if msg.Data == "" {
-			continue
-		}
-		if msg.Data != focusLost {
-			t.activate(v, 0, 0)
-		}
-		if !t.typed([]byte(msg.Data)) {
-			return nil
+// obey does what v sends. It is apart from read so that it is noticed when v
+// leaves while a program does not read.
+func (t *terminal) obey(v *viewer, typed <-chan message, left <-chan struct{}) {
+	for {
+		select {
+		case msg := <-typed:
+			if msg.Width != 0 && msg.Height != 0 {
+				t.activate(v, int(msg.Width), int(msg.Height))
+			}
+			if msg.Data != "" && msg.Data != focusLost {
+				t.activate(v, 0, 0)
+			}
+			t.typed([]byte(msg.Data), left)
+		case <-left:
+			return
 		}
 	}
 }

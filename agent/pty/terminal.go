@@ -38,6 +38,7 @@ type terminal struct {
 	proc     *process   // nil before the start
 	screen   *screen.Screen
 	viewers  []*viewer // by last activity; the last one is the active one
+	printed  int64     // bytes the program has printed
 	done     bool      // ended, and all its output is on the screen
 	seen     bool      // a viewer has seen the end
 	exitCode int
@@ -133,6 +134,7 @@ func (t *terminal) finish(code int) {
 	}
 	forget := t.settleLocked()
 	t.mu.Unlock()
+	t.hurry()
 	t.owner.log.Info("terminal ended", "terminal", t.id, "exit_code", code)
 	if forget {
 		t.owner.forget(t)
@@ -157,6 +159,7 @@ func (t *terminal) readOutput(proc *process) {
 func (t *terminal) show(output []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.printed += int64(len(output))
 	for _, span := range t.screen.Feed(output) {
 		answerer := t.answererLocked()
 		switch {
@@ -195,18 +198,19 @@ func (t *terminal) answer(reply []byte) {
 }
 
 // typed hands what a viewer typed to the program; it waits while that has
-// enough to read. It reports whether the program still runs.
-func (t *terminal) typed(data []byte) bool {
+// enough to read, as long as both are there.
+func (t *terminal) typed(data []byte, left <-chan struct{}) {
 	for len(data) > 0 {
 		n := min(len(data), inputPiece)
 		select {
 		case t.input <- data[:n:n]:
 			data = data[n:]
 		case <-t.ended:
-			return false
+			return
+		case <-left:
+			return
 		}
 	}
-	return true
 }
 
 // writeInput writes what was typed until the program has ended.
@@ -230,6 +234,7 @@ func (t *terminal) enforceKill(proc *process) {
 		return
 	case <-t.killed:
 	}
+	t.hurry()
 	proc.signal(unix.SIGHUP)
 	proc.signal(unix.SIGCONT) // one that is stopped would not notice
 	grace := time.NewTimer(killGrace)
@@ -256,7 +261,7 @@ func (t *terminal) info() Info {
 	width, height := t.screen.Size()
 	info := Info{
 		ID: t.id, Command: t.command, Title: t.screen.Title(), Width: width, Height: height,
-		Created: t.created, Viewers: len(t.viewers), Ended: t.done, ExitCode: t.exitCode,
+		Created: t.created, Viewers: len(t.viewers), Printed: t.printed, Ended: t.done, ExitCode: t.exitCode,
 	}
 	if t.proc != nil {
 		info.PID = t.proc.cmd.Process.Pid

@@ -8,11 +8,12 @@ import (
 	"github.com/berthdev/berth/agent/pty/screen"
 )
 
-// viewer is one connection that looks at a terminal. terminal.mu guards all but
-// conn and wake.
+// viewer is one connection that looks at a terminal. terminal.mu guards what
+// is not a connection or a channel.
 type viewer struct {
-	conn net.Conn
-	wake chan struct{} // holds one token while there is something to do
+	conn   net.Conn
+	wake   chan struct{} // holds one token while there is something to do
+	closed chan struct{} // closed when nothing is written to conn any more
 
 	width, height int
 	queue         []byte // output that is to be written
@@ -29,7 +30,7 @@ const (
 )
 
 func newViewer(conn net.Conn, init Init) *viewer {
-	v := &viewer{conn: conn, wake: make(chan struct{}, 1)}
+	v := &viewer{conn: conn, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 	v.width, v.height = sizeOf(init)
 	return v
 }
@@ -71,8 +72,8 @@ func (t *terminal) redrawLocked(v *viewer) {
 	v.wakeUp()
 }
 
-// take returns what v is to be shown next, in a buffer that may reuse spare,
-// and whether nothing will come after it.
+// take returns what v is to be shown next, and whether nothing will come after
+// it. If it is not empty, spare belongs to v.
 func (t *terminal) take(v *viewer, spare []byte) (output []byte, last bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,8 +82,10 @@ func (t *terminal) take(v *viewer, spare []byte) (output []byte, last bool) {
 		output = t.screen.Snapshot()
 	case showAnew:
 		output = append([]byte(screen.Reset), t.screen.Snapshot()...)
-	default:
-		output, v.queue = v.queue, spare[:0]
+	case showQueue:
+		if len(v.queue) > 0 {
+			output, v.queue = v.queue, spare[:0]
+		}
 	}
 	v.show = showQueue
 	return output, t.done
