@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/berthdev/berth/tailnet/netlab"
@@ -104,6 +105,14 @@ func (s *Server) Agent(h *netlab.Host, workspace string) *netlab.Proc {
 // its command line.
 func (s *Server) StartAgent(h *netlab.Host, url, token string, args ...string) *netlab.Proc {
 	s.world.t.Helper()
-	env := []string{"CODER_AGENT_URL=" + url, "CODER_AGENT_TOKEN=" + token}
-	return h.Start(s.world.Coder(context.Background(), h, env, append([]string{"agent"}, args...)...))
+	env := []string{"CODER_AGENT_URL=" + url, "CODER_AGENT_TOKEN=" + token, "CODER_AGENT_LOG_DIR=" + s.world.Dir(h.Name())}
+	agent := h.Start(s.world.Coder(context.Background(), h, env, append([]string{"agent"}, args...)...))
+	s.world.t.Cleanup(func() { // so that its session host ends too
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if agent.Signal(syscall.SIGTERM) == nil {
+			_ = agent.Wait(ctx)
+		}
+	})
+	return agent
 }

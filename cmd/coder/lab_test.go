@@ -92,10 +92,11 @@ func start(t *testing.T, env []string, args ...string) (*process, string) {
 		r.WriteTo(new(bytes.Buffer))
 		p.cmd.Wait()
 	}()
-	t.Cleanup(func() { p.stop(syscall.SIGKILL) })
 	if args[0] == "agent" {
+		t.Cleanup(func() { p.stop(syscall.SIGTERM) }) // its session host ends too
 		return p, ""
 	}
+	t.Cleanup(func() { p.stop(syscall.SIGKILL) })
 	select {
 	case first := <-line:
 		if first == "" {
@@ -148,7 +149,7 @@ func (l *lab) workspace(t *testing.T, name string) *process {
 		t.Fatal(err)
 	}
 	env := []string{"CODER_AGENT_URL=" + l.url, "CODER_AGENT_TOKEN=" + token, "HOME=" + home, "SHELL=/bin/sh"}
-	p, _ := start(t, env, "agent")
+	p, _ := start(t, append(env, "CODER_AGENT_LOG_DIR="+l.dir), "agent")
 	if out := l.coder(t, "ssh", name, "--", "echo", "ready"); out != "ready\n" {
 		t.Fatalf("ssh %s -- echo ready = %q\nagent:\n%s", name, out, &p.errors)
 	}
