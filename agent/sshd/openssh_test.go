@@ -125,7 +125,7 @@ func TestTerminalSizeAndResize(t *testing.T) {
 
 func TestInterruptKeyReachesTheForeground(t *testing.T) {
 	l := newLab(t, Config{})
-	cmd := l.ssh(t, "-tt", "ws", `trap 'echo interrupted; exit 4' INT; echo ready; while :; do sleep 100; done`)
+	cmd := l.ssh(t, "-tt", "ws", `trap 'echo interrupted; exit 4' INT; echo ready; read line`)
 	term, err := pty.Start(cmd)
 	if err != nil {
 		t.Fatal(err)

@@ -107,7 +107,7 @@ func TestTerminalHangsUp(t *testing.T) {
 	if err := s.RequestPty("xterm", 24, 80, nil); err != nil {
 		t.Fatal(err)
 	}
-	start(t, s, `trap 'echo hung up > fifo; exit' HUP; echo ready; sleep 100 & wait`)
+	start(t, s, `trap 'trap "" HUP; echo hung up > fifo; exit' HUP; echo ready; sleep 100 & wait`)
 	_ = client.Close()
 	if err := f.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
