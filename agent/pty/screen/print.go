@@ -76,7 +76,7 @@ func (s *Screen) printRune(r rune) {
 	if s.shift.active != charsetASCII && r < 0x7f {
 		r = s.shift.active.translate(r)
 	}
-	w := width(r)
+	w := s.widths.width(r)
 	if w == 0 && s.join > 0 && s.buf.x > 0 {
 		s.addMark(r)
 		return

@@ -97,9 +97,9 @@ func TestWidthsAreThoseOfTheReference(t *testing.T) {
 	newReference(t).ask(t, map[string]bool{"widths": true}, &want)
 	wrong := 0
 	for i, w := range []byte(want) {
-		if r := rune(0xa0 + i); width(r) != int(w-'0') {
+		if r := rune(0xa0 + i); bmpWidths().width(r) != int(w-'0') {
 			if wrong++; wrong < 20 {
-				t.Errorf("width(%U) = %d, want %c", r, width(r), w)
+				t.Errorf("width(%U) = %d, want %c", r, bmpWidths().width(r), w)
 			}
 		}
 	}

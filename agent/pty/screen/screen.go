@@ -14,6 +14,7 @@ type Screen struct {
 	names   names
 	palette palette
 
+	widths   *widthTable
 	parser   parser
 	clusters table[string]
 	looks    table[look]
@@ -27,7 +28,7 @@ type Screen struct {
 
 // New returns a fresh terminal of that size; see Clamp for what sizes there are.
 func New(cols, rows int) *Screen {
-	s := &Screen{}
+	s := &Screen{widths: bmpWidths()}
 	s.cols, s.rows = Clamp(cols, rows)
 	s.reset()
 	return s

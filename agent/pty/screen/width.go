@@ -1,12 +1,18 @@
 package screen
 
-import "sort"
+import (
+	"sort"
+	"sync"
+)
 
-// bmpWidths has two bits for each character below 0x10000.
-var bmpWidths = makeWidths()
+// widthTable has two bits for each character below 0x10000.
+type widthTable [1 << 14]uint8
 
-func makeWidths() *[1 << 14]uint8 {
-	var t [1 << 14]uint8
+// bmpWidths makes the table when the first screen needs it.
+var bmpWidths = sync.OnceValue(makeWidths)
+
+func makeWidths() *widthTable {
+	var t widthTable
 	for i := range t {
 		t[i] = 0b01010101
 	}
@@ -24,12 +30,12 @@ func makeWidths() *[1 << 14]uint8 {
 }
 
 // width returns how many columns r takes; it is not a control character.
-func width(r rune) int {
+func (t *widthTable) width(r rune) int {
 	switch {
 	case r < 0x300:
 		return 1
 	case r < 0x10000:
-		return int(bmpWidths[r>>2] >> (r & 3 * 2) & 3)
+		return int(t[r>>2] >> (r & 3 * 2) & 3)
 	case within(zeroWidth[:], r):
 		return 0
 	case within(doubleWidth[:], r):
