@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 want='ssh:openssh-client sshd:openssh-server sftp:openssh-client rsync:rsync nginx:nginx-light
 ip:iproute2 iptables:iptables git:git gcc:gcc setpriv:util-linux zstd:zstd curl:curl wget:wget
 sshfs:sshfs xauth:xauth ansible:ansible-core script:bsdutils ps:procps
-node:nodejs npm:npm vim:vim'
+node:nodejs npm:npm vim:vim tmux:tmux'
 missing=''
 for pair in $want; do
 	command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"

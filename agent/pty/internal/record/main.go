@@ -91,19 +91,27 @@ func write(path string, rec recording) error {
 
 // quiet is how long nothing is printed when a program waits for a key, and
 // most how long that is waited for, as some print for ever.
-const quiet, most = 150 * time.Millisecond, 1500 * time.Millisecond
+const quiet, most = 200 * time.Millisecond, 1200 * time.Millisecond
+
+// firstOutput is how long a program may take to print anything.
+const firstOutput = 5 * time.Second
 
 // maxRecorded ends a session that prints too much for the repository.
 const maxRecorded = 120 << 10
 
+// strange begins each session: it has a machine of its own, of which nothing of
+// the one that it is recorded on can be seen.
+const strange = `mount -t tmpfs none /home && mkdir /home/user && cp -a "$FILES/." /home/user && cd /home/user &&
+mount -t tmpfs none /tmp && hostname ws; unset FILES; `
+
 // record runs one session.
 func record(s session, home string) (recording, error) {
 	rec := recording{Cols: s.cols, Rows: s.rows}
-	cmd := exec.Command("sh", "-c", s.command)
+	cmd := exec.Command("unshare", "-rpfum", "--mount-proc", "sh", "-c", strange+s.command)
 	cmd.Dir = home
 	cmd.Env = []string{
-		"HOME=" + home, "PATH=" + os.Getenv("PATH") + ":/usr/sbin", "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8",
-		"COLORTERM=truecolor", "SHELL=/bin/bash", "USER=user", "PS1=\\[\\e[1;32m\\]user@ws\\[\\e[0m\\]:\\w\\$ ", "PAGER=less", "LESS=-R", "TMUX_TMPDIR=" + home,
+		"FILES=" + home, "HOME=/home/user", "PATH=" + os.Getenv("PATH") + ":/usr/sbin", "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8",
+		"COLORTERM=truecolor", "SHELL=/bin/bash", "USER=user", "PS1=\\[\\e[1;32m\\]user@ws\\[\\e[0m\\]:\\w\\$ ", "PAGER=less", "LESS=-R", "TMUX_TMPDIR=/home/user",
 	}
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(s.cols), Rows: uint16(s.rows)})
 	if err != nil {
@@ -111,6 +119,11 @@ func record(s session, home string) (recording, error) {
 	}
 	r := recorder{tty: tty, rec: &rec, state: screen.New(s.cols, s.rows), pieces: make(chan []byte, 64)}
 	go r.read()
+	select {
+	case piece := <-r.pieces:
+		r.take(piece)
+	case <-time.After(firstOutput):
+	}
 	r.settle()
 	for _, in := range s.input {
 		if r.size > maxRecorded || r.ended {
