@@ -30,8 +30,8 @@
 //
 // Programs ask their terminal questions (what it is, where the cursor is). Only
 // the terminal of the viewer that was last active hears them, so that exactly
-// one answer comes back; when there is none, or it is behind, the screen
-// answers.
+// one answer comes back; when there is none, or it is behind, or its
+// connection outlives breaks and is in one, the screen answers.
 //
 // Who may connect, and which environment programs have, is left to whoever
 // hands the connections to Terminals.

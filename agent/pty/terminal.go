@@ -176,7 +176,7 @@ func (t *terminal) show(output []byte) {
 }
 
 // answererLocked returns the viewer whose terminal is to hear a question: the
-// active one, unless it is so far behind that the program would wait.
+// active one, unless it is away or so far behind that the program would wait.
 func (t *terminal) answererLocked() *viewer {
 	if n := len(t.viewers); n > 0 && !t.viewers[n-1].behind() {
 		return t.viewers[n-1]

@@ -47,7 +47,15 @@ func (v *viewer) wakeUp() {
 const answerBacklog = 64 << 10
 
 // behind reports whether v is no one to ask; terminal.mu is held.
-func (v *viewer) behind() bool { return v.show != showQueue || len(v.queue) > answerBacklog }
+func (v *viewer) behind() bool {
+	return v.show != showQueue || len(v.queue) > answerBacklog || v.away()
+}
+
+// away reports whether v's connection is one that outlives breaks, in a break.
+func (v *viewer) away() bool {
+	c, lasts := v.conn.(interface{ Connected() bool })
+	return lasts && !c.Connected()
+}
 
 // pushLocked queues output for v. If that is too much, v drops its queue and is
 // shown the screen once it takes bytes again.

@@ -4,6 +4,7 @@ package pty
 
 import (
 	"context"
+	"net"
 	"errors"
 	"fmt"
 	"runtime"
@@ -192,6 +193,26 @@ func TestExactlyOneAnswer(t *testing.T) {
 	}
 	if n := l.Counters().Answered - before; n != 1 {
 		t.Errorf("the screen answered %d times while nobody looked, want once", n)
+	}
+}
+
+// lasting is a connection that outlives breaks.
+type lasting struct {
+	net.Conn
+	connected bool
+}
+
+func (c lasting) Connected() bool { return c.connected }
+
+func TestViewerThatIsAwayIsNotAsked(t *testing.T) {
+	for _, test := range []struct {
+		conn net.Conn
+		away bool
+	}{{lasting{connected: false}, true}, {lasting{connected: true}, false}, {&net.TCPConn{}, false}} {
+		v := newViewer(test.conn, Init{})
+		if got := v.behind(); got != test.away {
+			t.Errorf("viewer by %+v is not to be asked: %v, want %v", test.conn, got, test.away)
+		}
 	}
 }
 

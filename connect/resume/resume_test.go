@@ -180,9 +180,11 @@ func TestGoesOnAfterTheClientWasAway(t *testing.T) {
 		close(written)
 	}})
 	away := make(chan struct{})
+	lost := make(chan struct{})
 	opened := 0
 	s, err := Dial(t.Context(), Config{Open: func(ctx context.Context) (net.Conn, error) {
 		if opened++; opened > 1 {
+			close(lost)
 			<-away
 		}
 		return w.open(ctx)
@@ -193,6 +195,10 @@ func TestGoesOnAfterTheClientWasAway(t *testing.T) {
 	defer s.Close()
 	io.WriteString(s, "o")
 	w.cut()
+	<-lost
+	if s.Connected() {
+		t.Error("Connected = true after the connection broke")
+	}
 	io.WriteString(s, "k") // kept until there is a connection
 	close(away)
 	<-written

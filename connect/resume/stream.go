@@ -82,6 +82,13 @@ func (s *Stream) LocalAddr() net.Addr { return s.local }
 // RemoteAddr returns the address of the first connection's other end.
 func (s *Stream) RemoteAddr() net.Addr { return s.remote }
 
+// Connected reports whether a connection carries the stream now.
+func (s *Stream) Connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.raw != nil
+}
+
 // Read waits through breaks for bytes that the other side wrote. After its
 // CloseWrite or Close it returns io.EOF; when the stream is lost, the reason.
 func (s *Stream) Read(p []byte) (int, error) {
