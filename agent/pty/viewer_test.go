@@ -4,9 +4,9 @@ package pty
 
 import (
 	"context"
-	"net"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
