@@ -141,8 +141,18 @@ func (s *Stream) writeFrames(raw net.Conn) error {
 			}
 		}
 		if last {
+			s.sentEnd()
 			return nil
 		}
+	}
+}
+
+// sentEnd notes that an end was written, if one was.
+func (s *Stream) sentEnd() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.endSent {
+		s.endOnce.Do(func() { close(s.endGone) })
 	}
 }
 

@@ -65,6 +65,7 @@ func Dial(ctx context.Context, cfg Config) (*Stream, error) {
 	var id ID
 	_, _ = rand.Read(id[:]) // never fails
 	c := &client{cfg: cfg, Stream: newStream(id, raw.LocalAddr(), raw.RemoteAddr())}
+	_ = c.attach(raw, 0) // cannot fail for a new one
 	life, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	c.closing = func() {
@@ -83,7 +84,7 @@ func Dial(ctx context.Context, cfg Config) (*Stream, error) {
 type client struct {
 	*Stream
 	cfg     Config
-	known   bool // the server has answered once
+	known   bool // the server has answered once; guarded by mu
 	carried bool // and on the last connection, which then carried the stream
 }
 
@@ -133,11 +134,9 @@ func (c *client) reopen(ctx context.Context, lost time.Time) (net.Conn, error) {
 	return raw, err
 }
 
-// first begins the stream: frames follow the greeting without an answer.
+// first begins the stream, to which raw is attached: frames follow the greeting
+// without an answer.
 func (c *client) first(raw net.Conn) error {
-	if err := c.attach(raw, 0); err != nil {
-		return errors.Join(err, raw.Close())
-	}
 	if err := c.greet(raw); err != nil {
 		_ = raw.Close() // carry finds it so
 	}
@@ -184,7 +183,9 @@ func (c *client) answer(raw net.Conn, in io.Reader) (answer, error) {
 	_ = raw.SetDeadline(time.Time{})
 	switch a.status {
 	case statusAttached:
+		c.mu.Lock()
 		c.known = true
+		c.mu.Unlock()
 		return a, nil
 	case statusUnknown:
 		err = ErrGone
@@ -198,7 +199,9 @@ func (c *client) answer(raw net.Conn, in io.Reader) (answer, error) {
 }
 
 // hang ends the stream after the connection was given what was written, and
-// the end.
+// the end. That the server has it is awaited if its answer or an ack may be
+// under way: a connection that is closed with something unread drops what is
+// still on its way. Otherwise it would cost every session a round trip.
 func (c *client) hang() {
 	limit := time.AfterFunc(lingerTime, func() { c.finish(nil) })
 	defer limit.Stop()
@@ -206,9 +209,16 @@ func (c *client) hang() {
 	c.hangUp = true
 	c.work.Broadcast()
 	attached := c.raw != nil
+	quiet := c.known && c.out.len() < ackIdle
 	c.mu.Unlock()
 	if attached {
-		<-c.ended
+		select {
+		case <-c.endGone:
+			if !quiet {
+				<-c.ended
+			}
+		case <-c.ended:
+		}
 	}
 	c.finish(nil)
 }

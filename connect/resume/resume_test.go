@@ -233,17 +233,19 @@ func TestCloseTellsTheServerAfterAllThatWasWritten(t *testing.T) {
 		all, _ := io.ReadAll(conn)
 		got <- all
 	}})
-	s := w.dial(Config{})
-	want := bytes.Repeat([]byte("x"), 3<<20)
-	if _, err := s.Write(want); err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	if all := <-got; !bytes.Equal(all, want) {
-		t.Errorf("the server read %d bytes, want %d", len(all), len(want))
-	}
-	if _, err := s.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Write after Close = %v, want net.ErrClosed", err)
+	for _, size := range []int{1, ackIdle - 1, ackIdle, 3 << 20} {
+		s := w.dial(Config{})
+		want := bytes.Repeat([]byte("x"), size)
+		if _, err := s.Write(want); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if all := <-got; !bytes.Equal(all, want) {
+			t.Errorf("the server read %d bytes, want %d", len(all), len(want))
+		}
+		if _, err := s.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Write after Close = %v, want net.ErrClosed", err)
+		}
 	}
 }
 

@@ -42,6 +42,8 @@ type Stream struct {
 	local, remote net.Addr
 	ended         chan struct{} // closed when it is over
 	closing       func()        // what else Close does; may be nil
+	endGone       chan struct{} // closed when an end was written
+	endOnce       sync.Once
 
 	mu       sync.Mutex // guards below
 	readable sync.Cond
@@ -68,7 +70,7 @@ type Stream struct {
 }
 
 func newStream(id ID, local, remote net.Addr) *Stream {
-	s := &Stream{id: id, local: local, remote: remote, ended: make(chan struct{})}
+	s := &Stream{id: id, local: local, remote: remote, ended: make(chan struct{}), endGone: make(chan struct{})}
 	s.readable.L, s.writable.L, s.work.L = &s.mu, &s.mu, &s.mu
 	s.readBy.cond, s.writeBy.cond = &s.readable, &s.writable
 	return s
