@@ -25,7 +25,7 @@ const exitLost = 255
 
 // session runs the shell or command and returns its exit status as error.
 func (o *sshOptions) session(ctx context.Context, stream net.Conn, agent api.Agent, conn *connect.Conn, p *progress) error {
-	req := sshclient.Request{User: "coder", Command: o.command, Env: o.env, HostKeyAlgo: hostKeyAlgo(agent)}
+	req := sshclient.Request{User: "coder", Command: o.command, Env: o.sessionEnv(), HostKeyAlgo: hostKeyAlgo(agent)}
 	stdin := int(os.Stdin.Fd())
 	if term.IsTerminal(stdin) && (o.command == "" || o.tty) {
 		req.Terminal = ourTerminal()
@@ -60,6 +60,15 @@ func (o *sshOptions) session(ctx context.Context, stream net.Conn, agent api.Age
 		return exitStatus(exitLost)
 	}
 	return err
+}
+
+// sessionEnv is what the session is asked to have: the user's variables, and
+// what the session counts as, which the agent keeps from programs.
+func (o *sshOptions) sessionEnv() []string {
+	if o.usageApp == "" || o.usageApp == "ssh" || o.usageApp == "disable" {
+		return o.env
+	}
+	return append([]string{"CODER_SSH_SESSION_TYPE=" + o.usageApp}, o.env...)
 }
 
 // hostKeyAlgo is what the agent's SSH server prefers: ours ed25519, those of
