@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/berthdev/berth/connect/resume"
 	"github.com/berthdev/berth/tailnet"
+	"github.com/berthdev/berth/tailnet/netstack"
 )
 
 // sshPort is where agents serve SSH to their clients.
@@ -40,7 +42,7 @@ const (
 // LastingSSH connects to the SSH server of an agent of ours over a stream that
 // outlives connections, nodes and the agent's network half: it is lost only
 // with the process that holds the session, or after resume.Keep without the
-// agent. Agents of other makes refuse it: syscall.ECONNREFUSED.
+// agent. Agents of other makes refuse it: ErrRefused.
 func (c *Conn) LastingSSH(ctx context.Context) (net.Conn, error) { return c.lasting(ctx, serviceSSH) }
 
 func (c *Conn) lasting(ctx context.Context, service byte) (net.Conn, error) {
@@ -50,12 +52,34 @@ func (c *Conn) lasting(ctx context.Context, service byte) (net.Conn, error) {
 	})
 }
 
-// DialTCP connects to a port of the agent. It waits for the agent to be there
-// until ctx ends. The connection outlives ctx.
+// ErrRefused says that nobody listens on a port of the agent.
+const ErrRefused = netstack.ErrRefused
+
+// abortPause is the time between two tries to reach an agent that went away
+// meanwhile: less than the start of one takes.
+const abortPause = 20 * time.Millisecond
+
+// DialTCP connects to a port of the agent. It waits for the agent to be there,
+// or to come back if it is just being restarted, until ctx ends. The connection
+// outlives ctx.
 func (c *Conn) DialTCP(ctx context.Context, port uint16) (net.Conn, error) {
 	if err := c.awaitAgent(ctx); err != nil {
 		return nil, err
 	}
+	for {
+		conn, err := c.dialTCP(ctx, port)
+		if !errors.Is(err, netstack.ErrAborted) {
+			return conn, err
+		}
+		select {
+		case <-time.After(abortPause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the agent: %w", ctx.Err())
+		}
+	}
+}
+
+func (c *Conn) dialTCP(ctx context.Context, port uint16) (net.Conn, error) {
 	d := &dials{results: make(chan result[net.Conn], maxDials), reached: make(chan struct{})}
 	ctx, cancel := context.WithCancel(ctx)
 	defer d.finish()

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 
 	"github.com/google/uuid"
 
@@ -26,7 +25,7 @@ const (
 // leaves the terminal as it is.
 func (c *Conn) Terminal(ctx context.Context, init pty.Init) (*pty.Client, error) {
 	conn, err := c.lasting(ctx, serviceTerminal)
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, ErrRefused) {
 		conn, err = c.DialTCP(ctx, terminalPort)
 	}
 	if err != nil {

@@ -52,6 +52,21 @@ func TestSessionsOutliveTheNetworkHalf(t *testing.T) {
 	}
 }
 
+// TestSessionsBeginThroughACrash kills the network half while sessions begin.
+func TestSessionsBeginThroughACrash(t *testing.T) {
+	m := newQuietMachine(t)
+	agent := m.server.Agent(m.host, "ws")
+	for i := range 10 {
+		began := make(chan Result, 1)
+		go func() { began <- m.user.Run(within(t, patience), "ssh", "ws", "--", "echo begun") }()
+		passes(t, time.Duration(i)*15*time.Millisecond) // another step of the beginning each time
+		agent = restart(t, agent)
+		if got := <-began; got.Code != 0 || got.Stdout != "begun\n" {
+			t.Errorf("coder ssh, whose agent crashed after %d ms = %+v, want it to work", i*15, got)
+		}
+	}
+}
+
 // restart kills an agent's network half as a crash does, and starts the next.
 func restart(t *testing.T, agent *netlab.Proc) *netlab.Proc {
 	t.Helper()

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -168,7 +167,7 @@ func dialSSH(ctx context.Context, conn *connect.Conn, agent api.Agent, p *progre
 		return conn.SSH(ctx)
 	}
 	stream, err := conn.LastingSSH(ctx)
-	if errors.Is(err, syscall.ECONNREFUSED) { // it has not said its version yet, and is of another make
+	if errors.Is(err, connect.ErrRefused) && !isOurs(agent) { // it has not said its version yet, and is of another make
 		return conn.SSH(ctx)
 	}
 	return stream, err

@@ -5,6 +5,6 @@ package netstack
 import "syscall"
 
 const (
-	errRefused = syscall.ECONNREFUSED
+	ErrRefused = syscall.ECONNREFUSED
 	errInUse   = syscall.EADDRINUSE
 )

@@ -3,6 +3,6 @@ package netstack
 import "golang.org/x/sys/windows"
 
 const (
-	errRefused = windows.WSAECONNREFUSED
+	ErrRefused = windows.WSAECONNREFUSED
 	errInUse   = windows.WSAEADDRINUSE
 )

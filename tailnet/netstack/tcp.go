@@ -20,7 +20,7 @@ const backlog = 1024
 
 // DialTCP connects to addr. The connection outlives outages of up to
 // giveUpAfter; it has a CloseWrite method. A port where nobody listens is
-// syscall.ECONNREFUSED.
+// ErrRefused; a peer that went away meanwhile (Abort), ErrAborted.
 func (s *Stack) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 	wq := new(waiter.Queue)
 	ep, terr := s.stack.NewEndpoint(tcp.ProtocolNumber, ipv6.ProtocolNumber, wq)
@@ -157,14 +157,20 @@ func (s *Stack) dialError(terr tcpip.Error) error {
 	case <-s.done:
 		return net.ErrClosed
 	default:
-		return goError(terr)
 	}
+	if _, aborted := terr.(*tcpip.ErrAborted); aborted {
+		return ErrAborted
+	}
+	return goError(terr)
 }
+
+// ErrAborted ends a dial to a peer that went away; it may come back.
+var ErrAborted = errors.New("the peer went away")
 
 func goError(terr tcpip.Error) error {
 	switch terr.(type) {
 	case *tcpip.ErrConnectionRefused:
-		return errRefused
+		return ErrRefused
 	case *tcpip.ErrPortInUse:
 		return errInUse
 	case *tcpip.ErrInvalidEndpointState, *tcpip.ErrClosedForReceive, *tcpip.ErrAborted:
