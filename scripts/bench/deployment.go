@@ -109,7 +109,7 @@ func (d *deployment) user(ctx context.Context, on machine, program string, args 
 // reads under sshd. env is added to its environment.
 func (d *deployment) agent(ctx context.Context, on machine, program string, env ...string) (*process, error) {
 	cmd := on(ctx, program, "agent")
-	cmd.Env = append(without("CODER_", "SHLVL="), "CODER_AGENT_URL="+d.url, "CODER_AGENT_TOKEN="+d.token)
+	cmd.Env = append(without("CODER_", "SHLVL="), "CODER_AGENT_URL="+d.url, "CODER_AGENT_TOKEN="+d.token, "CODER_AGENT_LOG_DIR="+d.dir)
 	cmd.Env = append(cmd.Env, env...)
 	p, err := start(cmd)
 	if err != nil {
