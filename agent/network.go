@@ -15,6 +15,7 @@ import (
 
 	"github.com/berthdev/berth/agent/host"
 	"github.com/berthdev/berth/agent/proto"
+	"github.com/berthdev/berth/connect/resume"
 	"github.com/berthdev/berth/tailnet"
 	"github.com/berthdev/berth/tailnet/derpmap"
 	"github.com/berthdev/berth/tailnet/netstack"
@@ -25,12 +26,8 @@ import (
 // the SSH port of existing clients, 22 that of everybody else; 5 is ours, in the
 // range that existing clients leave alone.
 var sessionPorts = map[uint16]string{
-	1: host.KindSSH, 22: host.KindSSH, 2: host.KindTerminal, resumePort: host.KindResume,
+	1: host.KindSSH, 22: host.KindSSH, 2: host.KindTerminal, resume.Port: host.KindResume,
 }
-
-// resumePort is where clients of ours carry SSH over streams that outlive this
-// process.
-const resumePort = 5
 
 // lastReservedPort is the highest port that belongs to the agent itself; the
 // ports above lead to the workspace's own loopback.

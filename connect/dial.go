@@ -17,9 +17,6 @@ import (
 // sshPort is where agents serve SSH to their clients.
 const sshPort = 1
 
-// resumePort is where agents of ours take streams that can be resumed.
-const resumePort = 5
-
 const (
 	// dialAgainAfter is how long a connection may take over a path that works
 	// before another is begun beside it: TCP itself waits a second for a lost
@@ -33,21 +30,17 @@ const (
 // SSH connects to the agent's SSH server.
 func (c *Conn) SSH(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, sshPort) }
 
-// Services of lasting streams, in the words of the agent's session host.
-const (
-	serviceSSH      = 0
-	serviceTerminal = 1
-)
-
 // LastingSSH connects to the SSH server of an agent of ours over a stream that
 // outlives connections, nodes and the agent's network half: it is lost only
 // with the process that holds the session, or after resume.Keep without the
 // agent. Agents of other makes refuse it: ErrRefused.
-func (c *Conn) LastingSSH(ctx context.Context) (net.Conn, error) { return c.lasting(ctx, serviceSSH) }
+func (c *Conn) LastingSSH(ctx context.Context) (net.Conn, error) {
+	return c.lasting(ctx, resume.ServiceSSH)
+}
 
 func (c *Conn) lasting(ctx context.Context, service byte) (net.Conn, error) {
 	return resume.Dial(ctx, resume.Config{
-		Open:    func(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, resumePort) },
+		Open:    func(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, resume.Port) },
 		Service: service, Log: c.log,
 	})
 }

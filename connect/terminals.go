@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/berthdev/berth/agent/pty"
+	"github.com/berthdev/berth/connect/resume"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 // LastingSSH does if the agent is ours. The caller closes the client, which
 // leaves the terminal as it is.
 func (c *Conn) Terminal(ctx context.Context, init pty.Init) (*pty.Client, error) {
-	conn, err := c.lasting(ctx, serviceTerminal)
+	conn, err := c.lasting(ctx, resume.ServiceTerminal)
 	if errors.Is(err, ErrRefused) {
 		conn, err = c.DialTCP(ctx, terminalPort)
 	}

@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/berthdev/berth/agent/sshd"
 )
@@ -13,7 +14,9 @@ import (
 // busy day. Of more the oldest are dropped and counted.
 const maxEvents = 4096
 
-// Event is one of sshd's with its number; the first has 1.
+// Event is one of sshd's with its number. Those of one host follow each other,
+// and those of the host after it are higher, so that whoever has seen some
+// misses none of the next host's.
 type Event struct {
 	Number uint64 `json:"number"`
 	sshd.Event
@@ -28,7 +31,11 @@ type events struct {
 	news    chan struct{} // closed and replaced with each event
 }
 
-func newEvents() *events { return &events{news: make(chan struct{})} }
+// newEvents begins to count at the time of the host's start, in microseconds:
+// no host has an event in each of them.
+func newEvents(started time.Time) *events {
+	return &events{last: uint64(started.UnixMicro()), news: make(chan struct{})}
+}
 
 func (e *events) add(event sshd.Event) {
 	e.mu.Lock()

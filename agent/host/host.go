@@ -74,7 +74,8 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	h := &host{cfg: cfg, log: cfg.Log, started: time.Now(), left: time.Now(), end: end, events: newEvents()}
+	now := time.Now()
+	h := &host{cfg: cfg, log: cfg.Log, started: now, left: now, end: end, events: newEvents(now)}
 	server := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(ln) })
@@ -134,11 +135,11 @@ func (h *host) set(s Setup) error {
 	}
 	ssh := sshd.New(key, h.sshConfig(s.Options))
 	p := &parts{ssh: ssh, terminals: pty.New(h.terminalConfig(ssh, s.Options))}
-	p.streams = resume.NewServer(resume.ServerConfig{Log: h.log, Handle: func(ctx context.Context, service byte, conn net.Conn) {
+	p.streams = resume.NewServer(resume.ServerConfig{Streams: streams(s.Options), Log: h.log, Handle: func(ctx context.Context, service byte, conn net.Conn) {
 		switch service {
-		case ServiceSSH:
+		case resume.ServiceSSH:
 			ssh.HandleConn(ctx, conn)
-		case ServiceTerminal:
+		case resume.ServiceTerminal:
 			h.view(ctx, p.terminals, conn)
 		default:
 			_ = conn.Close()
@@ -147,6 +148,10 @@ func (h *host) set(s Setup) error {
 	h.parts = p
 	return nil
 }
+
+// streams is less than the SSH server's bound of connections: streams make room
+// by ending those whose client is away, connections do not.
+func streams(o Options) int { return max(1, cmp.Or(o.Connections, 256)*3/4) }
 
 func (h *host) sshConfig(o Options) sshd.Config {
 	return sshd.Config{

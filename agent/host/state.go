@@ -11,12 +11,6 @@ const (
 	KindTerminal = "terminal"
 )
 
-// Services of streams that can be resumed; connect knows them too.
-const (
-	ServiceSSH      = 0
-	ServiceTerminal = 1
-)
-
 // TypeTerminal is the type of a session, in State and in events, that is a
 // viewer of a terminal.
 const TypeTerminal = "reconnecting_pty"

@@ -17,6 +17,15 @@ type ID [16]byte
 // flagNew makes a stream that is not known.
 const flagNew = 1
 
+// Port is where agents of ours take streams, on the tailnet.
+const Port = 5
+
+// What a stream to an agent is for: Config.Service.
+const (
+	ServiceSSH      byte = 0
+	ServiceTerminal byte = 1
+)
+
 const (
 	statusAttached = iota
 	statusUnknown

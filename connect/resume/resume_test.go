@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -307,6 +308,44 @@ func TestTooManyStreams(t *testing.T) {
 	}
 	if _, err := w.dial(Config{}).Read(make([]byte, 1)); !errors.Is(err, ErrFull) {
 		t.Errorf("Read of one too many = %v, want ErrFull", err)
+	}
+}
+
+// Clients that were killed say no goodbye; they must not lock their owner out.
+func TestStreamsOfDeadClientsMakeRoom(t *testing.T) {
+	ended := make(chan error, 2)
+	w := newWire(t, ServerConfig{Streams: 1, Handle: func(_ context.Context, _ byte, conn net.Conn) {
+		defer conn.Close()
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		conn.Write([]byte("b"))
+		_, err := conn.Read(make([]byte, 1))
+		ended <- err
+	}})
+	dead, err := w.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := make([]byte, headerSize)
+	header{kind: frameData, length: 1}.put(frame)
+	if _, err := dead.Write(append(greeting{fresh: true, id: ID{1}}.append(nil), append(frame, 'a')...)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(dead, make([]byte, answerSize)); err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	for _, waiting := w.server.Streams(); waiting == 0; _, waiting = w.server.Streams() {
+		runtime.Gosched()
+	}
+	next := w.dial(Config{})
+	io.WriteString(next, "a")
+	if _, err := io.ReadFull(next, make([]byte, 1)); err != nil {
+		t.Errorf("a stream after that of a dead client: %v", err)
+	}
+	if err := <-ended; !errors.Is(err, ErrExpired) {
+		t.Errorf("the dead client's stream ended with %v, want ErrExpired", err)
 	}
 }
 

@@ -19,7 +19,9 @@ type ServerConfig struct {
 	// stream; ctx ends with the stream. Required.
 	Handle func(ctx context.Context, service byte, conn net.Conn)
 
-	// Streams bounds those that live, connected or not; 0 means 256.
+	// Streams bounds those that live, connected or not; 0 means 256. One more
+	// ends the one that has waited for its client longest: whoever was killed
+	// never comes back. It is refused when none waits.
 	Streams int
 
 	// Keep is how long a stream waits for its client to come back; 0 means the
@@ -45,6 +47,7 @@ type served struct {
 	*Stream
 	peer  netip.Addr
 	timer *time.Timer // runs while no connection is there; guarded by Server.mu
+	left  time.Time   // when the last connection ended
 	conns int         // connections that carry it or are about to
 }
 
@@ -126,7 +129,7 @@ func (s *Server) find(g greeting, raw net.Conn) (*served, byte) {
 		return st, statusAttached
 	case st != nil || !g.fresh || g.received != 0:
 		return nil, statusUnknown
-	case len(s.streams) >= s.cfg.Streams:
+	case len(s.streams) >= s.cfg.Streams && !s.evictLocked():
 		s.cfg.Log.Warn("session refused, there are too many", "sessions", len(s.streams))
 		return nil, statusFull
 	}
@@ -134,6 +137,23 @@ func (s *Server) find(g greeting, raw net.Conn) (*served, byte) {
 	s.streams[g.id] = st
 	s.running.Go(func() { s.run(st, g.service) })
 	return st, statusAttached
+}
+
+// evictLocked ends the stream that has waited longest, if one waits.
+func (s *Server) evictLocked() bool {
+	var oldest *served
+	for _, st := range s.streams {
+		if st.conns == 0 && (oldest == nil || st.left.Before(oldest.left)) {
+			oldest = st
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	s.cfg.Log.Info("session ended for a new one, its client has been away longest", "since", oldest.left)
+	delete(s.streams, oldest.id)
+	oldest.finish(ErrExpired)
+	return true
 }
 
 // run serves one stream and forgets it when it is over.
@@ -159,6 +179,7 @@ func (s *Server) leave(st *served) {
 	if st.conns--; st.conns > 0 || s.streams[st.id] != st {
 		return
 	}
+	st.left = time.Now()
 	st.timer = time.AfterFunc(s.cfg.Keep, func() { st.finish(ErrExpired) })
 }
 
