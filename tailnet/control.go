@@ -27,7 +27,8 @@ type ControlConfig struct {
 	// for their handshake, and opens no tunnels.
 	Agent bool
 
-	// Destinations are the agents that a client wants to reach.
+	// Destinations are the agents that a client wants to reach at first; see
+	// Control.Want.
 	Destinations []uuid.UUID
 
 	// Programmed is called by Run after a peer was made known to the node,
@@ -45,9 +46,11 @@ type Control struct {
 	cfg     ControlConfig
 	log     *slog.Logger
 	changed chan struct{} // 1: there is a newer record
+	asked   chan struct{} // 1: there are other destinations
 
-	mu   sync.Mutex // guards self
-	self *proto.Node
+	mu     sync.Mutex // guards below
+	self   *proto.Node
+	wanted map[uuid.UUID]bool
 
 	state *controlState // used by Run only
 }
@@ -59,10 +62,14 @@ func NewControl(cfg ControlConfig) *Control {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Control{
-		cfg: cfg, log: log, changed: make(chan struct{}, 1),
-		state: newControlState(cfg.Agent, cfg.Destinations),
+	c := &Control{
+		cfg: cfg, log: log, changed: make(chan struct{}, 1), asked: make(chan struct{}, 1),
+		wanted: map[uuid.UUID]bool{}, state: newControlState(cfg.Agent),
 	}
+	for _, id := range cfg.Destinations {
+		c.wanted[id] = true
+	}
+	return c
 }
 
 // Self takes a new record of the node itself. It does not block.
@@ -166,6 +173,10 @@ func (c *Control) drive(ctx, gctx context.Context, node *Node, stream proto.DRPC
 			if err := send(stream, &proto.CoordinateRequest{UpdateSelf: &proto.CoordinateRequest_UpdateSelf{Node: c.ownRecord()}}); err != nil {
 				return err
 			}
+		case <-c.asked:
+			if err := c.retarget(stream); err != nil {
+				return err
+			}
 		case res := <-responses:
 			if err := c.heed(node, stream, res); err != nil {
 				return err
@@ -181,8 +192,8 @@ func (c *Control) drive(ctx, gctx context.Context, node *Node, stream proto.DRPC
 	}
 }
 
-// introduce says who the node is and whom it wants to reach, in one message
-// when both are known.
+// introduce says who the node is and whom it wants to reach, the first of them
+// in the same message.
 func (c *Control) introduce(stream proto.DRPCTailnet_CoordinateClient) error {
 	select {
 	case <-c.changed:
@@ -192,17 +203,18 @@ func (c *Control) introduce(stream proto.DRPCTailnet_CoordinateClient) error {
 	if rec := c.ownRecord(); rec != nil {
 		first.UpdateSelf = &proto.CoordinateRequest_UpdateSelf{Node: rec}
 	}
-	for i, id := range c.cfg.Destinations {
+	add, _ := c.state.retarget(c.destinations(), true)
+	for i, id := range add {
 		req := &proto.CoordinateRequest{}
 		if i == 0 {
 			req = first
 		}
-		req.AddTunnel = &proto.CoordinateRequest_Tunnel{Id: slices.Clone(id[:])}
+		req.AddTunnel = tunnelTo(id)
 		if err := send(stream, req); err != nil {
 			return err
 		}
 	}
-	if len(c.cfg.Destinations) == 0 && first.UpdateSelf != nil {
+	if len(add) == 0 && first.UpdateSelf != nil {
 		return send(stream, first)
 	}
 	return nil

@@ -52,12 +52,8 @@ type controlAction struct {
 	hangUp  bool // the peer is gone for good: end its connections
 }
 
-func newControlState(agent bool, destinations []uuid.UUID) *controlState {
-	s := &controlState{agent: agent, destinations: map[uuid.UUID]bool{}, peers: map[uuid.UUID]*controlPeer{}}
-	for _, id := range destinations {
-		s.destinations[id] = true
-	}
-	return s
+func newControlState(agent bool) *controlState {
+	return &controlState{agent: agent, destinations: map[uuid.UUID]bool{}, peers: map[uuid.UUID]*controlPeer{}}
 }
 
 // update takes in one peer update.

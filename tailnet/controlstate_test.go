@@ -69,11 +69,10 @@ func TestControlDecisions(t *testing.T) {
 		}},
 	} {
 		id := uuid.New()
-		var destinations []uuid.UUID
+		s := newControlState(c.agent)
 		if c.destination {
-			destinations = []uuid.UUID{id}
+			s.retarget(map[uuid.UUID]bool{id: true}, true)
 		}
-		s := newControlState(c.agent, destinations)
 		start := time.Now()
 		for i, step := range c.steps {
 			now, handshake := start.Add(step.at), start.Add(step.handshake)
@@ -127,7 +126,7 @@ func TestNodeIDOfAgents(t *testing.T) {
 func TestLostPeerThatComesBackUnderANewIDIsReplaced(t *testing.T) {
 	rec := func(key string) *proto.Node { return &proto.Node{Key: []byte(key), PreferredDerp: 1} }
 	now, old, other, fresh := time.Unix(1e9, 0), uuid.UUID{1}, uuid.UUID{2}, uuid.UUID{3}
-	s := newControlState(true, nil)
+	s := newControlState(true)
 	s.node(now, old, rec("key"))
 	s.node(now, other, rec("another key"))
 	s.lose(now, old, time.Time{})
