@@ -59,8 +59,15 @@ func (c *Conn) DialTCP(ctx context.Context, port uint16) (net.Conn, error) {
 	if err := c.awaitAgent(ctx); err != nil {
 		return nil, err
 	}
+	return DialTCP(ctx, c.node, netip.AddrPortFrom(c.addr, port))
+}
+
+// DialTCP connects to a port of a peer that node knows. It waits for the peer
+// to come back if it is just being restarted, until ctx ends. The connection
+// outlives ctx.
+func DialTCP(ctx context.Context, node *tailnet.Node, addr netip.AddrPort) (net.Conn, error) {
 	for {
-		conn, err := c.dialTCP(ctx, port)
+		conn, err := dialTCP(ctx, node, addr)
 		if !errors.Is(err, netstack.ErrAborted) {
 			return conn, err
 		}
@@ -72,7 +79,7 @@ func (c *Conn) DialTCP(ctx context.Context, port uint16) (net.Conn, error) {
 	}
 }
 
-func (c *Conn) dialTCP(ctx context.Context, port uint16) (net.Conn, error) {
+func dialTCP(ctx context.Context, node *tailnet.Node, addr netip.AddrPort) (net.Conn, error) {
 	d := &dials{results: make(chan result[net.Conn], maxDials), reached: make(chan struct{})}
 	ctx, cancel := context.WithCancel(ctx)
 	defer d.finish()
@@ -81,11 +88,9 @@ func (c *Conn) dialTCP(ctx context.Context, port uint16) (net.Conn, error) {
 		defer close(d.reached)
 		// Its pings also repeat a WireGuard handshake that was lost. An error
 		// is that of ctx, which the dials report.
-		_ = c.node.AwaitReachable(ctx, c.addr)
+		_ = node.AwaitReachable(ctx, addr.Addr())
 	})
-	return d.race(func() (net.Conn, error) {
-		return c.node.DialTCP(ctx, netip.AddrPortFrom(c.addr, port))
-	})
+	return d.race(func() (net.Conn, error) { return node.DialTCP(ctx, addr) })
 }
 
 // dials are several tries for one connection.
