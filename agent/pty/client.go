@@ -35,7 +35,7 @@ func NewClient(conn net.Conn, init Init) (*Client, error) {
 	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
-	if err := writeInit(conn, init); err != nil {
+	if err := WriteInit(conn, init); err != nil {
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
 	return &Client{conn: conn}, nil

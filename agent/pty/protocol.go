@@ -33,8 +33,8 @@ const maxMessage = 4 << 20
 
 var errTooLong = errors.New("message is too long")
 
-// writeInit sends the first message.
-func writeInit(w io.Writer, init Init) error {
+// WriteInit sends the first message of a viewer, which asks for a terminal.
+func WriteInit(w io.Writer, init Init) error {
 	body, err := json.Marshal(init)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 func TestInitOnTheWire(t *testing.T) {
 	id := uuid.MustParse("12345678-1234-1234-1234-123456789abc")
 	var wire bytes.Buffer
-	if err := writeInit(&wire, Init{ID: id, Height: 24, Width: 80, Command: "top"}); err != nil {
+	if err := WriteInit(&wire, Init{ID: id, Height: 24, Width: 80, Command: "top"}); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"ID":"12345678-1234-1234-1234-123456789abc","Height":24,"Width":80,"Command":"top","Container":"","ContainerUser":"","BackendType":""}`
