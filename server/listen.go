@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 )
 
 // listeners are the sockets of a server, all open or none.
@@ -36,6 +37,20 @@ func listen(httpAddress, relayAddress string) (l listeners, err error) {
 
 // stunPort is the port of STUN, or 0.
 func (l listeners) stunPort() int { return int(l.relayTCP.Port()) }
+
+// own is how this process reaches its main listener: a proxy in front of it,
+// or the name of the access URL, may not be there for who is inside.
+func (l listeners) own() *url.URL {
+	at := addrPort(l.http.Addr())
+	if at.Addr().IsUnspecified() {
+		loopback := netip.IPv6Loopback()
+		if at.Addr().Is4() {
+			loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+		at = netip.AddrPortFrom(loopback, at.Port())
+	}
+	return &url.URL{Scheme: "http", Host: at.String()}
+}
 
 func (l listeners) close() error {
 	err := l.http.Close()

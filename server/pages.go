@@ -31,6 +31,14 @@ type pageData struct {
 	Token    string
 	Empty    bool
 	List     []string
+
+	Workspaces []homeWorkspace
+}
+
+// homeWorkspace is a workspace of who is signed in.
+type homeWorkspace struct {
+	Owner, Name, Status string
+	Running             bool
 }
 
 func (s *Server) page(w http.ResponseWriter, status int, name string, data pageData) error {
@@ -52,13 +60,30 @@ func (s *Server) page(w http.ResponseWriter, status int, name string, data pageD
 	return nil
 }
 
-// getHome says what this is.
+// getHome says what this is, and leads who is signed in to their terminals.
 func (s *Server) getHome(w http.ResponseWriter, r *http.Request) error {
 	has, err := s.store.HasUsers(r.Context())
 	if err != nil {
 		return err
 	}
-	return s.page(w, http.StatusOK, "home.html", pageData{Title: "Berth", URL: s.access.String(), Empty: !has})
+	data := pageData{Title: "Berth", URL: s.access.String(), Empty: !has}
+	if c, err := s.identify(r); err == nil && auth.Can(c.Actor, auth.SSH, auth.Workspace(c.UserID)) {
+		if data.Workspaces, err = s.homeWorkspaces(r, c); err != nil {
+			return err
+		}
+	}
+	return s.page(w, http.StatusOK, "home.html", data)
+}
+
+func (s *Server) homeWorkspaces(r *http.Request, c caller) (out []homeWorkspace, err error) {
+	list, _, err := s.store.Workspaces(r.Context(), store.WorkspaceFilter{OwnerID: c.UserID})
+	for _, ws := range list {
+		status := ws.LatestBuild.Status()
+		out = append(out, homeWorkspace{
+			Owner: ws.Owner.Username, Name: ws.Name, Status: string(status), Running: status == store.StatusRunning,
+		})
+	}
+	return out, err
 }
 
 // getLogin shows the form, or goes on when the browser is signed in.

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/berthdev/berth/server/web"
 )
 
 // routes is everything that the server answers. relay serves the paths of the
@@ -41,6 +43,8 @@ func (s *Server) pageRoutes(r chi.Router) {
 		r.Get(path, get)
 		r.Head(path, get)
 	}
+	r.Handle("/assets/web/*", http.StripPrefix("/assets/web", web.Assets()))
+	r.Get("/@{user}/{workspace}/terminal", s.h(s.getTerminalPage))
 	r.Get("/cli-auth", s.h(s.getCLIAuth)) // makes a token: not for HEAD
 	r.Post("/login", s.h(s.postLogin))
 }
@@ -123,4 +127,6 @@ func (s *Server) agentRoutes(r chi.Router) {
 	r.Get("/workspaceagents/{agent}/connection", s.h(s.getAgentConnection))
 	r.Get("/workspaceagents/{agent}/logs", s.h(s.getAgentLogs))
 	r.Get("/workspaceagents/{agent}/coordinate", s.h(s.coordinate))
+	r.Get("/workspaceagents/{agent}/pty", s.h(s.getTerminal))
+	r.Get("/workspaceagents/{agent}/terminals", s.h(s.listTerminals))
 }

@@ -62,6 +62,7 @@ type parts struct {
 	resume      *coordinator.ResumeTokens
 	binaries    *binaries
 	muxes       muxes
+	dialer      *dialer
 	closeOnce   sync.Once
 	closeErr    error
 }
@@ -127,7 +128,14 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.resume, err = s.resumeTokens(ctx); err != nil {
 		return err
 	}
-	return s.openRelay(ctx)
+	if err := s.openRelay(ctx); err != nil {
+		return err
+	}
+	s.dialer = &dialer{
+		access: s.listening.own(), maps: s.maps, coordinator: s.coordinator,
+		blockDirect: s.cfg.BlockDirect, log: s.log, mux: s.muxes.client,
+	}
+	return nil
 }
 
 // alone reports whether no other server can use the database.
@@ -256,11 +264,12 @@ func (s *Server) stop(main *http.Server, split *derp.Split) error {
 
 // Close ends the parts, in this order:
 //
-//  1. the coordinator, which tells peers that it stops
-//  2. the relay, which closes its connections
-//  3. sessions of agents are written down as ended
-//  4. the database, which releases its lock
-//  5. listeners that were never served
+//  1. the server's own connections to agents
+//  2. the coordinator, which tells peers that it stops
+//  3. the relay, which closes its connections
+//  4. sessions of agents are written down as ended
+//  5. the database, which releases its lock
+//  6. listeners that were never served
 //
 // Run does it; who calls New without Run must. It may be called twice.
 func (s *Server) Close() error {
@@ -269,8 +278,11 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) closeParts() (err error) {
+	if s.dialer != nil {
+		err = s.dialer.close()
+	}
 	if s.coordinator != nil {
-		err = s.coordinator.Close()
+		err = errors.Join(err, s.coordinator.Close())
 	}
 	if s.relay != nil {
 		err = errors.Join(err, s.relay.Close())
