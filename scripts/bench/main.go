@@ -76,6 +76,7 @@ var measurements = []measurement{
 	{"size", sizes},
 	{"session", sessions},
 	{"agent", agentProcess},
+	{"web", webTerminals},
 	{"throughput", throughput},
 	{"stream", streams},
 	{"lab", labSessions},
