@@ -28,6 +28,10 @@ type Config struct {
 	// Sessions tunes the session host.
 	Sessions host.Options
 
+	// Status is told in words how the agent is, at first by Run itself; it must
+	// not block. Nil is fine.
+	Status func(string)
+
 	// Version is reported to the server; "" means api.Version.
 	Version string
 
@@ -65,6 +69,9 @@ func New(cfg Config) *Agent {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Status == nil {
+		cfg.Status = func(string) {}
+	}
 	if cfg.Version == "" {
 		cfg.Version = api.Version
 	}
@@ -85,6 +92,7 @@ const reportGrace = 5 * time.Second
 // replaced, the sessions and their host stay and the server is told nothing.
 func (a *Agent) Run(ctx context.Context) error {
 	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	a.cfg.Status("connecting to " + a.cfg.Client.URL.String())
 	ended := make(chan error, 1)
 	go func() { ended <- a.stayConnected(alive) }()
 	a.lifecycle.set(proto.Lifecycle_STARTING)
@@ -108,6 +116,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 func (a *Agent) shutDown() {
 	a.log.Info("shutting down")
+	a.cfg.Status("shutting down")
 	a.lifecycle.set(proto.Lifecycle_SHUTTING_DOWN)
 	if n := a.currentNetwork(); n != nil {
 		n.endSessions()
@@ -122,6 +131,16 @@ func (a *Agent) shutDown() {
 	if err := a.lifecycle.drained(ctx); err != nil {
 		a.log.Warn("the server was not told that the workspace is off", "err", err)
 	}
+}
+
+// Alive returns when it could look into each part that must not stand still. It
+// blocks for as long as one does.
+func (a *Agent) Alive() {
+	if n := a.currentNetwork(); n != nil {
+		n.node.Counters()
+		n.node.Home()
+	}
+	a.lifecycle.next()
 }
 
 func (a *Agent) currentNetwork() *network {

@@ -53,6 +53,7 @@ func (a *Agent) stayConnected(ctx context.Context) error {
 		case time.Since(began) > settledAfter:
 			wait = firstRetry
 		}
+		a.cfg.Status("not connected to " + a.cfg.Client.URL.String() + ", trying again: " + err.Error())
 		a.log.Warn("not connected to the server, trying again", "url", a.cfg.Client.URL.String(), "err", err)
 		select {
 		case <-time.After(jitter(wait)):
@@ -96,6 +97,7 @@ func (a *Agent) serve(ctx context.Context, conn *wire.Conn) error {
 	}
 	a.connected.Store(true)
 	defer a.connected.Store(false)
+	a.cfg.Status("connected to " + a.cfg.Client.URL.String() + " as " + manifest.GetWorkspaceName())
 	a.log.Info("connected to the server", "url", a.cfg.Client.URL.String(), "workspace", manifest.GetWorkspaceName())
 
 	g, ctx := errgroup.WithContext(ctx)

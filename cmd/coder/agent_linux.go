@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,7 +41,8 @@ func agentCommand() *cobra.Command {
 			"Shells, commands and terminals live in a process of their own, which the agent\n" +
 			"starts. They go on when the agent crashes and is started again, and when SIGUSR2\n" +
 			"ends it for a newer one. SIGTERM and SIGINT end them too.\n\n" +
-			"It ends with exit status 1 when its token can never be accepted again.",
+			"It ends with exit status 78 when starting it again cannot help: its token can\n" +
+			"never be accepted again, or the configuration is wrong.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			verbose, _ := cmd.Flags().GetBool("verbose")
@@ -108,11 +110,11 @@ func (f *agentFlags) checkSessions() error {
 
 func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	client, err := f.client()
-	if err != nil {
-		return err
+	if err == nil {
+		err = f.checkSessions()
 	}
-	if err := f.checkSessions(); err != nil {
-		return err
+	if err != nil {
+		return withStatus{err, exitHopeless}
 	}
 	level := slog.LevelInfo
 	if verbose {
@@ -122,17 +124,28 @@ func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	ctx, stop := untilHandOver(cmd.Context())
 	defer frugal(ctx)()
 	defer stop()
-	err = agent.New(agent.Config{Client: client, StartHost: startHost(f.logDir), Sessions: f.sessions, Log: log}).Run(ctx)
+	var systemd service
+	a := agent.New(agent.Config{
+		Client: client, StartHost: startHost(f.logDir), Sessions: f.sessions, Status: systemd.status, Log: log,
+	})
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	watching.Go(func() { systemd.watch(ctx, a.Alive) })
+	err = a.Run(ctx)
 	switch {
 	case errors.Is(err, agent.ErrTokenDead):
-		return withHint(err, "coder external-workspaces agent-instructions <workspace> shows the token of a workspace")
+		err = withHint(err, "coder external-workspaces agent-instructions <workspace> shows the token of a workspace")
+		return withStatus{err, exitHopeless}
 	case errors.Is(err, agent.ErrReplaced):
-		return withHint(err, "stop one of the two, or create a workspace for each machine")
+		return withStatus{withHint(err, "stop one of the two, or create a workspace for each machine"), exitHopeless}
 	}
 	return err
 }
 
-// untilHandOver ends ctx also by SIGUSR2, after which the sessions stay.
+// untilHandOver ends ctx also by SIGUSR2, after which the sessions stay, unless
+// systemd sent it because the machine stops.
 func untilHandOver(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)
@@ -142,7 +155,11 @@ func untilHandOver(ctx context.Context) (_ context.Context, stop func()) {
 		defer close(done)
 		select {
 		case <-signals:
-			cancel(agent.ErrHandOver)
+			if machineStops(ctx) {
+				cancel(nil)
+			} else {
+				cancel(agent.ErrHandOver)
+			}
 		case <-ctx.Done():
 		}
 	}()

@@ -40,6 +40,6 @@ func sessionHostCommand() *cobra.Command {
 func startHost(logDir string) func(name string) error {
 	return func(name string) error {
 		log := filepath.Join(logDir, fmt.Sprintf("coder-agent-sessions-%.8s.log", name))
-		return host.Start([]string{"agent", "session-host", "--name", name}, os.Environ(), log)
+		return host.Start([]string{"agent", "session-host", "--name", name}, forSessions(os.Environ()), log)
 	}
 }
