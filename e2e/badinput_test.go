@@ -86,8 +86,8 @@ func TestAgentWithBadSettings(t *testing.T) {
 		{"token with blanks", []string{"CODER_AGENT_URL=" + m.server.URL, "CODER_AGENT_TOKEN=a b"}, "CODER_AGENT_TOKEN"},
 	} {
 		got := m.Run(m.Coder(within(t, 20*time.Second), m.host, test.env, "agent"))
-		if got.Code != 1 || !strings.Contains(got.Stderr, test.want) {
-			t.Errorf("coder agent, %s = %+v, want exit status 1 and %s named", test.name, got, test.want)
+		if got.Code != 78 || !strings.Contains(got.Stderr, test.want) {
+			t.Errorf("coder agent, %s = %+v, want exit status 78 and %s named", test.name, got, test.want)
 		}
 	}
 }
@@ -121,14 +121,15 @@ func TestAgentOfDeletedWorkspaceEnds(t *testing.T) {
 	}
 }
 
-// endsSaying expects exit status 1 and its reason.
+// endsSaying expects the exit status of an agent that need not be started again,
+// and its reason.
 func endsSaying(t *testing.T, name string, p *netlab.Proc, why string) {
 	t.Helper()
 	if _, err := p.WaitLine(within(t, 20*time.Second), "error: "+why); err != nil {
 		t.Errorf("%s: %v", name, err)
 	}
-	if err := p.Wait(within(t, 20*time.Second)); err == nil || err.Error() != "exit status 1" {
-		t.Errorf("end of %s: %v, want exit status 1", name, err)
+	if err := p.Wait(within(t, 20*time.Second)); err == nil || err.Error() != "exit status 78" {
+		t.Errorf("end of %s: %v, want exit status 78", name, err)
 	}
 }
 
