@@ -21,7 +21,7 @@ type service struct{}
 // status is shown by systemctl status. The first one also ends the start: the
 // agent serves as soon as it can, whether the server is there or not.
 func (service) status(text string) {
-	line := strings.Join(strings.Fields(text), " ") // a second line would be another message
+	line := strings.Join(strings.Fields(text), " ")                      // a second line would be another message
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS="+line) // systemd being away is no reason to stop
 }
 
