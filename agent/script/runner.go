@@ -1,0 +1,337 @@
+//go:build linux
+
+package script
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Runner runs the scripts of one workspace. Use New, then Set; the methods may
+// be called concurrently.
+type Runner struct {
+	cfg   Config
+	log   *slog.Logger
+	start func(*exec.Cmd) error
+
+	ctx     context.Context // of everything; ended by Close
+	kill    context.CancelFunc
+	early   context.Context // of what runs before the stop; ended by Stop
+	stop    context.CancelFunc
+	running sync.WaitGroup // runs, schedules, and output that was left open
+
+	mu      sync.Mutex // guards below
+	phase   Since
+	scripts []*scripted
+	now     []Running
+	changed chan struct{} // closed and replaced when phase or now change
+	clock   chan struct{} // closed to end the schedules
+}
+
+// scripted is a script and what it prints.
+type scripted struct {
+	Script
+	out *output
+}
+
+// Running is a script that runs, or waits to be run at the start.
+type Running struct {
+	Name        string    `json:"name"`
+	Stage       Stage     `json:"stage"`
+	Start       time.Time `json:"start"` // zero while it waits for others
+	BlocksLogin bool      `json:"blocks_login"`
+	of          *scripted
+}
+
+// New returns a Runner that runs nothing yet. Close it.
+func New(cfg Config) *Runner {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Start == nil {
+		cfg.Start = (*exec.Cmd).Start
+	}
+	r := &Runner{cfg: cfg, log: cfg.Log, start: cfg.Start, phase: Since{Created, time.Now()}, changed: make(chan struct{})}
+	r.ctx, r.kill = context.WithCancel(context.Background())
+	r.early, r.stop = context.WithCancel(r.ctx)
+	return r
+}
+
+// Set gives the scripts. The first call begins those of the start and returns;
+// a later one changes what runs by the clock and at the stop, and what a start
+// that has been began with stays.
+func (r *Runner) Set(scripts []Script) {
+	env := r.environ()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase.Phase.past(ShuttingDown) {
+		return
+	}
+	first := r.phase.Phase == Created
+	if !first && slices.EqualFunc(scripts, r.scripts, func(s Script, old *scripted) bool { return s == old.Script }) {
+		return
+	}
+	r.scripts = r.adoptLocked(scripts, env)
+	if first {
+		r.phaseLocked(Starting)
+		r.startLocked()
+		return
+	}
+	r.restartClockLocked()
+}
+
+// adoptLocked keeps the output of scripts that stay: its file may be open, and
+// its room is used.
+func (r *Runner) adoptLocked(scripts []Script, env []string) []*scripted {
+	all := make([]*scripted, len(scripts))
+	for i, s := range scripts {
+		all[i] = &scripted{Script: s}
+		for _, old := range r.scripts {
+			if old.Source == s.Source && old.LogPath == s.LogPath {
+				all[i].out = old.out
+			}
+		}
+		if all[i].out == nil {
+			all[i].out = newOutput(s, logPath(s, r.cfg.LogDir, env), len(scripts), r.cfg.Report)
+		}
+	}
+	return all
+}
+
+// environ is what paths of logs are expanded with.
+func (r *Runner) environ() []string {
+	if r.cfg.Login != nil {
+		if login, err := r.cfg.Login(r.ctx); err == nil && login.Env != nil {
+			return login.Env
+		}
+	}
+	return os.Environ()
+}
+
+// startLocked begins the scripts of the start; the schedules follow them.
+func (r *Runner) startLocked() {
+	at := r.atLocked(func(s Script) bool { return s.OnStart })
+	for _, s := range at {
+		r.now = append(r.now, Running{Name: s.Name, Stage: AtStart, BlocksLogin: s.BlocksLogin, of: s})
+	}
+	r.running.Go(func() {
+		if err := os.MkdirAll(r.BinDir(), 0o700); err != nil {
+			r.log.Warn("no directory for programs of scripts", "err", err)
+		}
+		worst := r.runAll(r.early, at, AtStart)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.early.Err() != nil {
+			return
+		}
+		r.phaseLocked(worst.phase(Ready, StartError, StartTimeout))
+		r.restartClockLocked()
+	})
+}
+
+func (r *Runner) atLocked(is func(Script) bool) (at []*scripted) {
+	for _, s := range r.scripts {
+		if is(s.Script) {
+			at = append(at, s)
+		}
+	}
+	return at
+}
+
+// worst is the worst end among several runs.
+type worst struct{ failed, timedOut bool }
+
+func (w worst) phase(good, failed, timedOut Phase) Phase {
+	switch {
+	case w.timedOut:
+		return timedOut
+	case w.failed:
+		return failed
+	}
+	return good
+}
+
+// runAll runs scripts in their order and returns when all have ended.
+func (r *Runner) runAll(ctx context.Context, at []*scripted, stage Stage) (all worst) {
+	texts := make([]Script, len(at))
+	ended := make([]chan struct{}, len(at))
+	for i, s := range at {
+		texts[i], ended[i] = s.Script, make(chan struct{})
+	}
+	p := newPlan(texts)
+	results := make([]Status, len(at))
+	var running sync.WaitGroup
+	for i, s := range at {
+		running.Go(func() {
+			defer close(ended[i])
+			if name, is := p.unknown[i]; is {
+				s.out.say(true, "coder:after %s: there is no such script", name)
+			}
+			if p.circle[i] {
+				results[i] = r.refuse(s, stage)
+				return
+			}
+			for _, before := range p.after[i] {
+				<-ended[before]
+			}
+			results[i] = r.run(ctx, s, stage).Status
+		})
+	}
+	running.Wait()
+	for _, status := range results {
+		all.timedOut = all.timedOut || status == TimedOut
+		all.failed = all.failed || !status.ok()
+	}
+	return all
+}
+
+// refuse reports a script that waits for itself.
+func (r *Runner) refuse(s *scripted, stage Stage) Status {
+	s.out.say(true, "it waits for itself, by its coder:after lines and those of other scripts, and does not run")
+	now := time.Now()
+	r.ended(s, Run{Script: s.ID, Name: s.Name, Stage: stage, Start: now, End: now, ExitCode: notStarted, Status: ExitFailure})
+	return ExitFailure
+}
+
+// began notes that a script runs.
+func (r *Runner) began(s *scripted, stage Stage, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgetLocked(s)
+	r.now = append(r.now, Running{Name: s.Name, Stage: stage, Start: at, BlocksLogin: s.BlocksLogin && stage == AtStart, of: s})
+	r.noteLocked()
+}
+
+// ended reports a run.
+func (r *Runner) ended(s *scripted, run Run) {
+	r.mu.Lock()
+	r.forgetLocked(s)
+	r.noteLocked()
+	r.mu.Unlock()
+	r.log.Info("script ended", "script", run.Name, "stage", run.Stage, "status", run.Status, "code", run.ExitCode, "duration", run.End.Sub(run.Start))
+	r.cfg.Report(Event{Run: &run})
+}
+
+func (r *Runner) forgetLocked(s *scripted) {
+	r.now = slices.DeleteFunc(r.now, func(running Running) bool { return running.of == s })
+}
+
+func (r *Runner) noteLocked() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// phaseLocked moves to a later phase and reports it.
+func (r *Runner) phaseLocked(to Phase) {
+	r.phase = Since{to, time.Now()}
+	r.noteLocked()
+	since := r.phase
+	r.cfg.Report(Event{Phase: &since})
+}
+
+// order is that of the phases.
+var order = []Phase{Created, Starting, StartTimeout, StartError, Ready, ShuttingDown, ShutdownTimeout, ShutdownError, Off}
+
+// past reports whether p is to or later.
+func (p Phase) past(to Phase) bool { return slices.Index(order, p) >= slices.Index(order, to) }
+
+// restartClockLocked ends the schedules and begins those of the scripts now,
+// if the start is over.
+func (r *Runner) restartClockLocked() {
+	if r.clock != nil {
+		close(r.clock)
+		r.clock = nil
+	}
+	if !r.phase.Phase.past(StartTimeout) || r.phase.Phase.past(ShuttingDown) {
+		return
+	}
+	r.clock = make(chan struct{})
+	for _, s := range r.atLocked(func(s Script) bool { return s.Cron != "" }) {
+		clock := r.clock
+		r.running.Go(func() { r.keepTime(s, clock) })
+	}
+}
+
+// keepTime runs a script when it is due, one run at a time, until over is
+// closed.
+func (r *Runner) keepTime(s *scripted, over <-chan struct{}) {
+	expr, err := schedule(s.Cron)
+	if err != nil {
+		s.out.say(true, "%v", err)
+		return
+	}
+	for due := next(expr, time.Now()); !due.IsZero(); {
+		timer := time.NewTimer(min(time.Until(due), clockStep))
+		select {
+		case <-timer.C:
+		case <-over:
+			timer.Stop()
+			return
+		case <-r.early.Done():
+			timer.Stop()
+			return
+		}
+		if time.Now().Before(due) {
+			due = next(expr, time.Now()) // the clock may have jumped back
+			continue
+		}
+		r.run(r.early, s, ByCron)
+		due = next(expr, time.Now())
+	}
+}
+
+// Status is what runs now.
+func (r *Runner) Status() (phase Since, running []Running) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.phase, slices.Clone(r.now)
+}
+
+// Blocking returns the scripts that logins should wait for, and a channel that
+// is closed when that may have changed. Before the first Set there are none.
+func (r *Runner) Blocking() (running []Running, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.now {
+		if s.BlocksLogin {
+			running = append(running, s)
+		}
+	}
+	return running, r.changed
+}
+
+// Stop ends what runs, runs the scripts of the stop and returns when all have
+// ended, at the latest some 10 s after ctx has.
+func (r *Runner) Stop(ctx context.Context) {
+	r.mu.Lock()
+	if r.phase.Phase.past(ShuttingDown) {
+		r.mu.Unlock()
+		return
+	}
+	r.phaseLocked(ShuttingDown)
+	r.restartClockLocked()
+	at := r.atLocked(func(s Script) bool { return s.OnStop })
+	r.mu.Unlock()
+	r.stop()
+	worst := r.runAll(ctx, at, AtStop)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.phaseLocked(worst.phase(Off, ShutdownError, ShutdownTimeout))
+}
+
+// Close ends what runs and waits for its end. It may be called twice.
+func (r *Runner) Close() error {
+	r.kill()
+	r.running.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.scripts {
+		s.out.close()
+	}
+	return nil
+}
