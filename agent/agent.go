@@ -79,7 +79,7 @@ func New(cfg Config) *Agent {
 }
 
 // reportGrace is how long a shutdown waits until the server has heard of the
-// last state: as long as systemd and container runtimes spare.
+// last state and what led to it.
 const reportGrace = 5 * time.Second
 
 // Run serves the workspace until ctx ends, and returns nil then. An error
@@ -95,8 +95,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.cfg.Status("connecting to " + a.cfg.Client.URL.String())
 	ended := make(chan error, 1)
 	go func() { ended <- a.stayConnected(alive) }()
-	a.lifecycle.set(proto.Lifecycle_STARTING)
-
 	var err error
 	select {
 	case <-ctx.Done():
@@ -117,18 +115,18 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) shutDown() {
 	a.log.Info("shutting down")
 	a.cfg.Status("shutting down")
-	a.lifecycle.set(proto.Lifecycle_SHUTTING_DOWN)
-	if n := a.currentNetwork(); n != nil {
-		n.endSessions()
+	n := a.currentNetwork()
+	if n == nil {
+		return
 	}
-	a.lifecycle.set(proto.Lifecycle_OFF)
+	n.endSessions()
 	if !a.connected.Load() {
 		a.log.Warn("the server is away and was not told that the workspace is off")
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), reportGrace)
 	defer cancel()
-	if err := a.lifecycle.drained(ctx); err != nil {
+	if err := a.lifecycle.over(ctx); err != nil {
 		a.log.Warn("the server was not told that the workspace is off", "err", err)
 	}
 }
@@ -162,7 +160,6 @@ func (a *Agent) ensureNetwork(ctx context.Context, m *proto.Manifest) (*network,
 	a.mu.Lock()
 	a.network = n
 	a.mu.Unlock()
-	a.lifecycle.set(proto.Lifecycle_READY)
 	return n, nil
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,8 +13,9 @@ import (
 // environment returns what user processes get on top of what they inherit, a
 // later entry overriding an earlier one: who the workspace is, then the
 // template's variables with $NAME expanded against the agent's own
-// environment, then the user's secrets as they are.
-func environment(m *proto.Manifest, token string) []string {
+// environment, then the user's secrets as they are. bin is a directory that
+// PATH begins with.
+func environment(m *proto.Manifest, token, bin string) []string {
 	env := []string{
 		"CODER=true",
 		"CODER_WORKSPACE_NAME=" + m.GetWorkspaceName(),
@@ -36,7 +38,18 @@ func environment(m *proto.Manifest, token string) []string {
 			env = append(env, s.GetEnvName()+"="+string(s.GetValue()))
 		}
 	}
+	env = append(env, "PATH="+bin+":"+pathOf(env))
 	return slices.DeleteFunc(env, func(entry string) bool { return !wellFormed(entry) })
+}
+
+// pathOf is the PATH that env sets, else our own.
+func pathOf(env []string) string {
+	for i := len(env) - 1; i >= 0; i-- {
+		if path, ok := strings.CutPrefix(env[i], "PATH="); ok {
+			return path
+		}
+	}
+	return cmp.Or(os.Getenv("PATH"), "/usr/local/bin:/usr/bin:/bin")
 }
 
 // wellFormed reports whether an entry can be part of an environment at all: a

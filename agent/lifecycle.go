@@ -24,15 +24,16 @@ func newLifecycle() *lifecycle {
 	return &lifecycle{last: proto.Lifecycle_CREATED, changed: make(chan struct{})}
 }
 
-// set moves to a later state; an earlier or equal one is ignored.
-func (l *lifecycle) set(state proto.Lifecycle_State) {
+// set moves to a later state, which began at that time; an earlier or equal one
+// is ignored.
+func (l *lifecycle) set(state proto.Lifecycle_State, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if state <= l.last {
 		return
 	}
 	l.last = state
-	l.pending = append(l.pending, &proto.Lifecycle{State: state, ChangedAt: timestamppb.New(time.Now())})
+	l.pending = append(l.pending, &proto.Lifecycle{State: state, ChangedAt: timestamppb.New(at)})
 	l.noteLocked()
 }
 
@@ -79,13 +80,13 @@ func (l *lifecycle) report(ctx context.Context, rpc proto.DRPCAgentClient) error
 	}
 }
 
-// drained blocks until every state was reported or ctx ends.
-func (l *lifecycle) drained(ctx context.Context) error {
+// over blocks until the last state of a workspace was reported or ctx ends.
+func (l *lifecycle) over(ctx context.Context) error {
 	for {
 		l.mu.Lock()
-		left, changed := len(l.pending), l.changed
+		over, changed := len(l.pending) == 0 && l.last >= proto.Lifecycle_SHUTDOWN_TIMEOUT, l.changed
 		l.mu.Unlock()
-		if left == 0 {
+		if over {
 			return nil
 		}
 		select {

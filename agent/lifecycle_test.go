@@ -32,7 +32,7 @@ func TestLifecycleIsReportedInOrderAcrossOutages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLifecycle()
 		for _, s := range []proto.Lifecycle_State{proto.Lifecycle_STARTING, proto.Lifecycle_READY, proto.Lifecycle_STARTING, proto.Lifecycle_READY, proto.Lifecycle_OFF} {
-			l.set(s)
+			l.set(s, time.Now())
 		}
 		first := &reports{after: 1}
 		if err := l.report(t.Context(), first); !errors.Is(err, errAway) {
@@ -40,14 +40,14 @@ func TestLifecycleIsReportedInOrderAcrossOutages(t *testing.T) {
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := l.drained(short); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("drained while states wait = %v, want to wait for them", err)
+		if err := l.over(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("over while states wait = %v, want to wait for them", err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		second, done := &reports{after: 10}, make(chan error, 1)
 		go func() { done <- l.report(ctx, second) }()
-		if err := l.drained(t.Context()); err != nil {
-			t.Errorf("drained = %v", err)
+		if err := l.over(t.Context()); err != nil {
+			t.Errorf("over = %v", err)
 		}
 		stop()
 		<-done

@@ -10,11 +10,13 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/berthdev/berth/agent/host"
 	"github.com/berthdev/berth/agent/proto"
+	"github.com/berthdev/berth/agent/script"
 	"github.com/berthdev/berth/connect/resume"
 	"github.com/berthdev/berth/tailnet"
 	"github.com/berthdev/berth/tailnet/derpmap"
@@ -44,7 +46,9 @@ type network struct {
 	once    sync.Once
 	setup   host.Setup // of the session with the server that is or was last
 
-	reported atomic.Uint64 // number of the last event that the server has
+	reported atomic.Uint64                      // number of the last event that the server has
+	scripts  atomic.Uint64                      // the same of what scripts did
+	left     chan []host.Numbered[script.Event] // 1: what they did when the host had ended
 }
 
 func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
@@ -57,7 +61,7 @@ func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	n := &network{cfg: cfg, stop: stop}
+	n := &network{cfg: cfg, stop: stop, left: make(chan []host.Numbered[script.Event], 1)}
 	n.host = host.NewClient(host.ClientConfig{
 		Name: host.Name(cfg.Client.URL.String() + " " + cfg.Client.Token), Start: cfg.StartHost, Version: cfg.Version, Log: cfg.Log,
 	})
@@ -132,8 +136,8 @@ func (n *network) setupFor(m *proto.Manifest) host.Setup {
 		home = "/"
 	}
 	return host.Setup{
-		Workspace: idFrom(m.GetWorkspaceId()), Agent: m.GetAgentName(), Options: n.cfg.Sessions,
-		Env: environment(m, n.cfg.Client.Token), Dir: directory(m.GetDirectory(), home), MOTD: m.GetMotdPath(),
+		Workspace: idFrom(m.GetWorkspaceId()), Agent: m.GetAgentName(), Options: n.cfg.Sessions, Scripts: scripts(m),
+		Env: environment(m, n.cfg.Client.Token, script.BinDir(n.cfg.Sessions.DataDir)), Dir: directory(m.GetDirectory(), home), MOTD: m.GetMotdPath(),
 	}
 }
 
@@ -154,16 +158,23 @@ func (n *network) stats(ctx context.Context) (*proto.Stats, error) {
 	return sessionCounts(state), nil
 }
 
-// endSessions ends every session of a user, and the host.
+// endSessions ends every session of a user, has the scripts of the stop run, and
+// ends the host. It is done once.
 func (n *network) endSessions() {
 	n.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), reportGrace)
+		ctx, cancel := context.WithTimeout(context.Background(), n.cfg.Sessions.StopTimeout+endGrace)
 		defer cancel()
-		if err := n.host.End(ctx); err != nil {
+		left, err := n.host.End(ctx, n.scripts.Load())
+		if err != nil {
 			n.cfg.Log.Warn("end the sessions", "err", err)
 		}
+		n.left <- left
 	})
 }
+
+// endGrace is what the end of sessions, and of scripts that do not heed SIGTERM,
+// takes at most.
+const endGrace = 20 * time.Second
 
 // Close leaves the sessions to the host, and ends the node.
 func (n *network) Close() error {

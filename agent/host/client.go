@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,6 +22,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/berthdev/berth/agent/pty"
+	"github.com/berthdev/berth/agent/script"
+	"github.com/berthdev/berth/agent/sshd"
 )
 
 // ClientConfig configures a Client. Name and Start are required.
@@ -175,8 +178,13 @@ func (c *Client) State(ctx context.Context) (State, error) { return get[State](c
 
 // Events waits for events whose number is above done, and lets the host forget
 // the others.
-func (c *Client) Events(ctx context.Context, done uint64) ([]Event, error) {
-	return get[[]Event](ctx, c, fmt.Sprintf("/events?after=%d", done))
+func (c *Client) Events(ctx context.Context, done uint64) ([]Numbered[sshd.Event], error) {
+	return get[[]Numbered[sshd.Event]](ctx, c, fmt.Sprintf("/events?after=%d", done))
+}
+
+// ScriptEvents is Events for what scripts do.
+func (c *Client) ScriptEvents(ctx context.Context, done uint64) ([]Numbered[script.Event], error) {
+	return get[[]Numbered[script.Event]](ctx, c, fmt.Sprintf("/script-events?after=%d", done))
 }
 
 // Terminals lists the terminals.
@@ -203,26 +211,32 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 	return v, json.NewDecoder(res.Body).Decode(&v)
 }
 
-// End ends every session and the host, and returns when both are gone.
-func (c *Client) End(ctx context.Context) error {
+// End ends every session, runs the scripts of the stop, ends the host, and
+// returns when all of that is over: the events of scripts that followed done.
+func (c *Client) End(ctx context.Context, done uint64) ([]Numbered[script.Event], error) {
 	c.stop()
 	c.held.Wait()
+	return c.end(ctx, true, done)
+}
+
+func (c *Client) end(ctx context.Context, stop bool, done uint64) (left []Numbered[script.Event], err error) {
 	defer c.http.CloseIdleConnections()
-	res, err := c.do(ctx, http.MethodPost, "/end", nil)
+	res, err := c.do(ctx, http.MethodPost, fmt.Sprintf("/end?stop=%t&after=%d", stop, done), nil)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
+	err = json.NewDecoder(res.Body).Decode(&left)
 	_ = res.Body.Close()
-	return poll(ctx, func() (done bool) {
+	return left, errors.Join(err, poll(ctx, func() (done bool) {
 		conn, err := dial(ctx, c.cfg.Name)
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err != nil
-	})
+	}))
 }
 
 // poll asks until it is done or ctx ends: nobody tells of a name that is bound
@@ -279,9 +293,12 @@ func (c *Client) replaceIdle(ctx context.Context) error {
 		return err
 	}
 	c.cfg.Log.Info("replacing the idle session host of another version", "version", s.Version)
-	if err := c.End(ctx); err != nil {
+	if _, err := c.end(ctx, false, math.MaxUint64); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	c.setup.Phase = s.Phase
+	c.mu.Unlock()
 	return c.ensure(ctx)
 }
 

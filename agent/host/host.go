@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/berthdev/berth/agent/pty"
+	"github.com/berthdev/berth/agent/script"
 	"github.com/berthdev/berth/agent/sshd"
 	"github.com/berthdev/berth/connect/resume"
 )
@@ -42,7 +43,8 @@ type host struct {
 	log     *slog.Logger
 	started time.Time
 	end     context.CancelFunc
-	events  *events
+	events  *feed[sshd.Event]
+	scripts *feed[script.Event]
 
 	mu     sync.Mutex // guards below
 	login  sshd.Login
@@ -56,6 +58,10 @@ type parts struct {
 	ssh       *sshd.Server
 	streams   *resume.Server
 	terminals *pty.Terminals
+	scripts   *script.Runner
+
+	stopTimeout time.Duration // of the scripts of the stop
+	ended       sync.Once
 }
 
 // Run keeps the sessions of one agent until ctx ends, it is told to end, or it
@@ -75,13 +81,13 @@ func Run(ctx context.Context, cfg Config) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	now := time.Now()
-	h := &host{cfg: cfg, log: cfg.Log, started: now, left: now, end: end, events: newEvents(now)}
+	h := &host{cfg: cfg, log: cfg.Log, started: now, left: now, end: end, events: newFeed[sshd.Event](now, maxEvents), scripts: newFeed[script.Event](now, maxScriptEvents)}
 	server := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(ln) })
 	h.log.Info("session host started", "pid", os.Getpid(), "version", cfg.Version)
 	h.wait(ctx)
-	err = h.closeParts()
+	err = h.closeParts(true)
 	err = errors.Join(err, server.Close())
 	serving.Wait()
 	h.log.Info("session host ended")
@@ -121,20 +127,43 @@ func (h *host) joined(n int) {
 	}
 }
 
-// set makes the parts at the first call and changes what later logins get.
+// set makes the parts at the first call and changes what later logins get. The
+// first call begins the scripts of the start.
 func (h *host) set(s Setup) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.login = sshd.Login{Env: s.Env, Dir: s.Dir, Banners: s.Banners, MOTD: cmp.Or(s.MOTD, sshd.SystemMOTD)}
-	if h.parts != nil {
-		return nil
-	}
-	key, err := sshd.HostKey(s.Workspace, s.Agent)
+	p, err := h.adopt(s)
 	if err != nil {
 		return err
 	}
+	p.scripts.Resume(s.Phase)
+	p.scripts.Set(s.Scripts)
+	return nil
+}
+
+func (h *host) adopt(s Setup) (*parts, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.login = sshd.Login{Env: s.Env, Dir: s.Dir, Banners: s.Banners, MOTD: cmp.Or(s.MOTD, sshd.SystemMOTD)}
+	if h.parts == nil {
+		p, err := h.newParts(s)
+		if err != nil {
+			return nil, err
+		}
+		h.parts = p
+	}
+	return h.parts, nil
+}
+
+func (h *host) newParts(s Setup) (*parts, error) {
+	key, err := sshd.HostKey(s.Workspace, s.Agent)
+	if err != nil {
+		return nil, err
+	}
 	ssh := sshd.New(key, h.sshConfig(s.Options))
-	p := &parts{ssh: ssh, terminals: pty.New(h.terminalConfig(ssh, s.Options))}
+	p := &parts{ssh: ssh, terminals: pty.New(h.terminalConfig(ssh, s.Options)), stopTimeout: s.Options.StopTimeout}
+	p.scripts = script.New(script.Config{
+		Login: scriptLogin(ssh), Start: ssh.StartProgram, LogDir: cmp.Or(s.Options.LogDir, os.TempDir()), DataDir: cmp.Or(s.Options.DataDir, os.TempDir()),
+		Report: h.scripts.add, Log: h.log,
+	})
 	p.streams = resume.NewServer(resume.ServerConfig{Streams: streams(s.Options), Log: h.log, Handle: func(ctx context.Context, service byte, conn net.Conn) {
 		switch service {
 		case resume.ServiceSSH:
@@ -145,8 +174,7 @@ func (h *host) set(s Setup) error {
 			_ = conn.Close()
 		}
 	}})
-	h.parts = p
-	return nil
+	return p, nil
 }
 
 // streams is less than the SSH server's bound of connections: streams make room
@@ -179,6 +207,14 @@ func terminalLogin(ssh *sshd.Server) func(context.Context) (pty.Login, error) {
 	}
 }
 
+// scriptLogin gives scripts what SSH sessions have.
+func scriptLogin(ssh *sshd.Server) func(context.Context) (script.Login, error) {
+	return func(ctx context.Context) (script.Login, error) {
+		shell := ssh.Shell(ctx)
+		return script.Login{Shell: shell.Path, Env: shell.Env, Dir: shell.Dir}, nil
+	}
+}
+
 func (h *host) currentLogin() sshd.Login {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -200,18 +236,36 @@ func (h *host) state() State {
 		t := p.terminals.Counters()
 		s.Terminals, s.Viewers = t.Active, t.ActiveViewers
 		s.Sessions = c.ActiveSessions
+		s.Phase, s.Running = p.scripts.Status()
+		s.Scripts = p.scripts.Open()
 	}
 	return s
 }
 
-// closeParts ends every session.
-func (h *host) closeParts() error {
+// closeParts ends every session, and what scripts have started; with stop the
+// scripts of the stop run then. It is done once.
+func (h *host) closeParts(stop bool) (err error) {
 	p := h.currentParts()
 	if p == nil {
 		return nil
 	}
-	return errors.Join(p.ssh.Close(), p.terminals.Close(), p.streams.Close())
+	p.ended.Do(func() {
+		if stop {
+			p.scripts.Stopping()
+		}
+		err = errors.Join(p.ssh.Close(), p.terminals.Close(), p.streams.Close())
+		if stop {
+			ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(p.stopTimeout, defaultStopTimeout))
+			defer cancel()
+			p.scripts.Stop(ctx)
+		}
+		err = errors.Join(err, p.scripts.Close())
+	})
+	return err
 }
+
+// defaultStopTimeout is Options.StopTimeout when it is 0.
+const defaultStopTimeout = 45 * time.Second
 
 // carry serves one connection of a user until it ends.
 func (h *host) carry(ctx context.Context, kind string, conn net.Conn) {

@@ -96,7 +96,8 @@ func newName(t *testing.T) string {
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			return // it has ended
 		}
-		if err := errors.Join(err, c.End(ctx)); err != nil {
+		_, endErr := c.End(ctx, 0)
+		if err := errors.Join(err, endErr); err != nil {
 			t.Errorf("end of the host: %v", err)
 		}
 		awaitGone(t, s.PID)
@@ -157,7 +158,7 @@ func TestSessionsStayWhenTheNetworkHalfGoes(t *testing.T) {
 		t.Errorf("the next half is at host %+v, want %+v", after, before)
 	}
 	output(t, login(t, second), "kill "+left) // fails if it is gone; it would outlive the host
-	if err := second.End(t.Context()); err != nil {
+	if _, err := second.End(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	awaitGone(t, before.PID)
@@ -209,7 +210,7 @@ func TestHostThatDiesIsStartedAgain(t *testing.T) {
 		t.Errorf("a session of the next host says %q, want that it has its setup", got)
 	}
 	events, err := c.Events(t.Context(), seen)
-	if err != nil || len(events) == 0 || events[0].Kind != sshd.ConnectionOpened {
+	if err != nil || len(events) == 0 || events[0].Event.Kind != sshd.ConnectionOpened {
 		t.Errorf("events of the next host = %+v, %v; want them all", events, err)
 	}
 }
@@ -255,8 +256,8 @@ func TestOtherUsersAreRefused(t *testing.T) {
 func TestEventsAreKeptUntilTheyAreTaken(t *testing.T) {
 	c := attached(t, newName(t), "1")
 	output(t, login(t, c), "true")
-	var got []Event
-	for done := uint64(0); len(got) == 0 || got[len(got)-1].Kind != sshd.SessionEnded; {
+	var got []Numbered[sshd.Event]
+	for done := uint64(0); len(got) == 0 || got[len(got)-1].Event.Kind != sshd.SessionEnded; {
 		events, err := c.Events(t.Context(), done)
 		if err != nil {
 			t.Fatal(err)
@@ -269,15 +270,15 @@ func TestEventsAreKeptUntilTheyAreTaken(t *testing.T) {
 		}
 		got = append(got, events...)
 	}
-	if got[0].Kind != sshd.ConnectionOpened || got[0].Remote != "[fd7a:115c:a1e0::7]:4711" {
+	if got[0].Event.Kind != sshd.ConnectionOpened || got[0].Event.Remote != "[fd7a:115c:a1e0::7]:4711" {
 		t.Errorf("first event = %+v, want the connection with its address on the tailnet", got[0])
 	}
 	c.Close()
-	events := newEvents(time.UnixMicro(0))
+	events := newFeed[sshd.Event](time.UnixMicro(0), maxEvents)
 	for range maxEvents + 3 {
 		events.add(sshd.Event{})
 	}
-	if kept := events.after(t.Context(), 0); len(kept) != maxEvents || kept[0].Number != 4 || events.dropped != 3 {
+	if kept, _ := events.forget(0); len(kept) != maxEvents || kept[0].Number != 4 || events.dropped != 3 {
 		t.Errorf("%d events are kept from %d on, %d dropped; want %d, 4, 3", len(kept), kept[0].Number, events.dropped, maxEvents)
 	}
 }

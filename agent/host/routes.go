@@ -32,6 +32,7 @@ func (h *host) routes() http.Handler {
 	mux.HandleFunc("GET /state", h.getState)
 	mux.HandleFunc("GET /attach", h.attach)
 	mux.HandleFunc("GET /events", h.getEvents)
+	mux.HandleFunc("GET /script-events", h.getScriptEvents)
 	mux.HandleFunc("GET /terminals", h.getTerminals)
 	mux.HandleFunc("DELETE /terminals/{id}", h.deleteTerminal)
 	mux.HandleFunc("POST /end", h.postEnd)
@@ -63,12 +64,20 @@ func answer(w http.ResponseWriter, v any) {
 
 // getEvents waits for events after the number that was passed on last.
 func (h *host) getEvents(w http.ResponseWriter, r *http.Request) {
+	answerAfter(w, r, h.events)
+}
+
+func (h *host) getScriptEvents(w http.ResponseWriter, r *http.Request) {
+	answerAfter(w, r, h.scripts)
+}
+
+func answerAfter[T any](w http.ResponseWriter, r *http.Request, f *feed[T]) {
 	done, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
 	if err != nil {
 		http.Error(w, "after: want a number", http.StatusBadRequest)
 		return
 	}
-	answer(w, h.events.after(r.Context(), done))
+	answer(w, f.after(r.Context(), done))
 }
 
 func (h *host) getTerminals(w http.ResponseWriter, _ *http.Request) {
@@ -93,14 +102,20 @@ func (h *host) deleteTerminal(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// postEnd ends every session and then the host. It answers when the sessions
-// are gone.
-func (h *host) postEnd(w http.ResponseWriter, _ *http.Request) {
-	if err := h.closeParts(); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-	} else {
-		w.WriteHeader(http.StatusNoContent)
+// postEnd ends every session and then the host: for good, with the scripts of
+// the stop, or for another host. It answers when all of that is over, with the
+// events of scripts that nobody has asked for.
+func (h *host) postEnd(w http.ResponseWriter, r *http.Request) {
+	done, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
+	if err != nil {
+		http.Error(w, "after: want a number", http.StatusBadRequest)
+		return
 	}
+	if err := h.closeParts(r.URL.Query().Get("stop") == "true"); err != nil {
+		h.log.Warn("end of the sessions", "err", err)
+	}
+	left, _ := h.scripts.forget(done)
+	answer(w, left)
 	_ = http.NewResponseController(w).Flush()
 	h.end()
 }

@@ -2,6 +2,8 @@ package host
 
 import (
 	"time"
+
+	"github.com/berthdev/berth/agent/script"
 )
 
 // Kinds of connections that a host takes.
@@ -25,6 +27,12 @@ type Setup struct {
 
 	// Options are the administrator's. The first ones stay.
 	Options Options `json:"options"`
+
+	// Scripts are the template's. Those of the start run once in the life of a
+	// workspace, at the first setup that has no Phase.
+	Scripts []script.Script `json:"scripts,omitempty"`
+	// Phase is that of the host in whose place this one was started, if any.
+	Phase script.Since `json:"phase"`
 
 	// Env, Dir, Banners and MOTD are those of sshd.Login.
 	Env     []string `json:"env"`
@@ -51,6 +59,14 @@ type Options struct {
 	BlockLocalForwarding  bool `json:"block_local_forwarding,omitempty"`
 	BlockRemoteForwarding bool `json:"block_remote_forwarding,omitempty"`
 
+	// DataDir is where scripts may keep files, and LogDir where their output
+	// goes; "" means the directory of temporary files.
+	DataDir string `json:"data_dir,omitempty"`
+	LogDir  string `json:"log_dir,omitempty"`
+	// StopTimeout is how long the scripts of the stop may run, all of them; 0
+	// means 45 s, in which a service manager does not lose patience.
+	StopTimeout time.Duration `json:"stop_timeout,omitempty"`
+
 	// TerminalKeep is how long a terminal waits for a viewer.
 	TerminalKeep time.Duration `json:"terminal_keep,omitempty"`
 	// SmallestViewer gives a terminal the size that fits every viewer; else it
@@ -74,11 +90,18 @@ type State struct {
 	Terminals   int `json:"terminals"`
 	Viewers     int `json:"viewers"`
 
+	// Phase is how far the workspace is, Running which scripts run or wait to
+	// run, and Scripts how many of those or of what they started have their
+	// output open.
+	Phase   script.Since     `json:"phase"`
+	Running []script.Running `json:"running,omitempty"`
+	Scripts int              `json:"scripts"`
+
 	// Sessions counts those of SSH that have a program, by their type.
 	Sessions map[string]int `json:"sessions"`
 }
 
 // Idle reports whether nothing would be lost if the host ended.
 func (s State) Idle() bool {
-	return s.Connections == 0 && s.Processes == 0 && s.Streams == 0 && s.Terminals == 0
+	return s.Connections == 0 && s.Processes == 0 && s.Streams == 0 && s.Terminals == 0 && s.Scripts == 0 && len(s.Running) == 0
 }

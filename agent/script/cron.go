@@ -25,6 +25,12 @@ func schedule(cron string) (string, error) {
 	return expr, nil
 }
 
+// CheckCron returns what is wrong with a Script.Cron.
+func CheckCron(cron string) error {
+	_, err := schedule(cron)
+	return err
+}
+
 // next is when a schedule is due after now; the zero time is never.
 func next(expr string, now time.Time) time.Time {
 	at, err := gronx.NextTickAfter(expr, now, false)

@@ -18,7 +18,8 @@ func TestPlan(t *testing.T) {
 		{"unknown", []Script{s("a", "# coder:after x")}, plan{after: [][]int{nil}, unknown: map[int]string{0: "x"}, circle: []bool{false}}},
 		{"itself", []Script{s("a", "# coder:after a")}, plan{after: [][]int{{0}}, circle: []bool{true}}},
 		{
-			"a circle and who waits for it", []Script{s("a", "# coder:after b"), s("b", "# coder:after a"), s("c", "# coder:after a")},
+			"a circle and who waits for it",
+			[]Script{s("a", "# coder:after b"), s("b", "# coder:after a"), s("c", "# coder:after a")},
 			plan{after: [][]int{{1}, {0}, {0}}, circle: []bool{true, true, false}},
 		},
 	} {

@@ -217,6 +217,9 @@ func removeFile(file string) error {
 // follow reads the output of p; the channel is closed at its end.
 func (r *Runner) follow(s *scripted, p *process) (end <-chan struct{}) {
 	done := make(chan struct{})
+	r.mu.Lock()
+	r.open++
+	r.mu.Unlock()
 	stop := context.AfterFunc(r.ctx, p.closePipes)
 	r.running.Go(func() {
 		defer close(done)
@@ -227,6 +230,9 @@ func (r *Runner) follow(s *scripted, p *process) (end <-chan struct{}) {
 		s.out.flush()
 		stop()
 		p.closePipes()
+		r.mu.Lock()
+		r.open--
+		r.mu.Unlock()
 	})
 	return done
 }
@@ -266,4 +272,4 @@ func (r *Runner) scriptDir(s Script) string {
 }
 
 // BinDir is where scripts put programs that logins should find.
-func (r *Runner) BinDir() string { return filepath.Join(r.cfg.DataDir, "coder-script-data", "bin") }
+func (r *Runner) BinDir() string { return BinDir(r.cfg.DataDir) }

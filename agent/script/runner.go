@@ -31,6 +31,8 @@ type Runner struct {
 	now     []Running
 	changed chan struct{} // closed and replaced when phase or now change
 	clock   chan struct{} // closed to end the schedules
+	open    int           // runs whose output is open
+	stopped bool          // Stop was called
 }
 
 // scripted is a script and what it prints.
@@ -60,6 +62,16 @@ func New(cfg Config) *Runner {
 	r.ctx, r.kill = context.WithCancel(context.Background())
 	r.early, r.stop = context.WithCancel(r.ctx)
 	return r
+}
+
+// Resume takes the place of a Runner whose start is over, so that the scripts of
+// the start do not run again. Call it before Set; the zero value does nothing.
+func (r *Runner) Resume(since Since) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase.Phase == Created && since.Phase.past(StartTimeout) {
+		r.phase = since
+	}
 }
 
 // Set gives the scripts. The first call begins those of the start and returns;
@@ -305,16 +317,35 @@ func (r *Runner) Blocking() (running []Running, changed <-chan struct{}) {
 	return running, r.changed
 }
 
+// Stopping says that the stop begins, which what comes before its scripts may
+// delay.
+func (r *Runner) Stopping() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.phase.Phase.past(ShuttingDown) {
+		r.phaseLocked(ShuttingDown)
+		r.restartClockLocked()
+	}
+}
+
+// Open is the number of runs whose output is open: they go on, or something
+// that they have started does.
+func (r *Runner) Open() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open
+}
+
 // Stop ends what runs, runs the scripts of the stop and returns when all have
 // ended, at the latest some 10 s after ctx has.
 func (r *Runner) Stop(ctx context.Context) {
+	r.Stopping()
 	r.mu.Lock()
-	if r.phase.Phase.past(ShuttingDown) {
+	if r.phase.Phase.past(ShutdownTimeout) || r.stopped {
 		r.mu.Unlock()
 		return
 	}
-	r.phaseLocked(ShuttingDown)
-	r.restartClockLocked()
+	r.stopped = true
 	at := r.atLocked(func(s Script) bool { return s.OnStop })
 	r.mu.Unlock()
 	r.stop()

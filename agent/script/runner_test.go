@@ -201,8 +201,16 @@ func TestTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state := stateOf(strings.TrimSpace(string(child))); state != "" && state != "Z" {
-		t.Errorf("child %s of the group is in state %s, want it gone", child, state)
+	pid := strings.TrimSpace(string(child))
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for state := stateOf(pid); state != "" && state != "Z"; state = stateOf(pid) {
+		select { // it dies a moment after it was killed
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("child %s of the group is in state %s, want it gone", pid, state)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,6 +59,10 @@ type Config struct {
 	// Log gets what an operator should know; nil discards.
 	Log *slog.Logger
 }
+
+// BinDir is where scripts put programs that logins should find, below
+// Config.DataDir.
+func BinDir(dataDir string) string { return filepath.Join(dataDir, "coder-script-data", "bin") }
 
 // Phase is how far a workspace is.
 type Phase string
