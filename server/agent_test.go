@@ -294,7 +294,7 @@ func TestAgentLogs(t *testing.T) {
 	if got := readJSON[[]api.AgentLog](t, ws1); len(got) != 1 || got[0].Output != "three" {
 		t.Errorf("live = %+v", got)
 	}
-	if !write(strings.Repeat("x", maxAgentLog)) || !write("late") {
+	if !write(strings.Repeat("x", 1<<20)) || !write("late") {
 		t.Error("more than 1 MiB was taken")
 	}
 	if got, _ := c.Agent(t.Context(), id); !got.LogsOverflowed || got.LogsLength == 0 {

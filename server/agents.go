@@ -69,7 +69,11 @@ func (s *Server) getAgentLogs(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !r.URL.Query().Has("follow") {
-		return ok(w, s.agentLogs.after(d.Agent.ID, after))
+		lines, err := s.agentLogLines(r.Context(), d.Agent.ID, after)
+		if err != nil {
+			return err
+		}
+		return ok(w, lines)
 	}
 	return s.serveSocket(w, r, func(ctx context.Context, out jsonSocket) error {
 		return s.followAgentLogs(ctx, d, after, out)
@@ -84,7 +88,11 @@ func (s *Server) followAgentLogs(ctx context.Context, d store.AgentDetail, after
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		if lines := s.agentLogs.after(d.Agent.ID, after); len(lines) > 0 {
+		lines, linesErr := s.agentLogLines(ctx, d.Agent.ID, after)
+		if linesErr != nil {
+			return nil, linesErr
+		}
+		if len(lines) > 0 {
 			after = lines[len(lines)-1].ID
 			if err := out.send(ctx, lines); err != nil {
 				return nil, err
@@ -111,10 +119,11 @@ func (s *Server) used(ctx context.Context, workspace uuid.UUID) error {
 func (s *Server) built(ws store.Workspace, t store.Transition) {
 	for _, r := range ws.LatestBuild.Resources {
 		for _, a := range r.Agents {
-			if t == store.TransitionDelete {
-				s.agentLogs.forget(a.ID)
+			if t != store.TransitionStart {
+				s.volatile.forget(a.ID)
 			}
 			s.events.changed(a.ID)
+			s.metadata.changed(a.ID)
 		}
 	}
 	s.builds.changed(ws.ID)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/berthdev/berth/agent/proto"
-	"github.com/berthdev/berth/server/api"
 	"github.com/berthdev/berth/server/store"
 )
 
@@ -39,20 +39,6 @@ type agentService struct {
 	proto.DRPCAgentUnimplementedServer
 	s     *Server
 	agent *store.AgentDetail // as it was when the agent connected
-}
-
-// GetManifest says what the agent is and what it shall do. Agents ask when they
-// have connected, so that what was read then is good.
-func (a *agentService) GetManifest(context.Context, *proto.GetManifestRequest) (*proto.Manifest, error) {
-	m, _ := a.s.maps.Watch()
-	d := a.agent
-	return &proto.Manifest{
-		AgentId: d.Agent.ID[:], AgentName: d.Agent.Name, OwnerUsername: d.Owner.Username,
-		WorkspaceId: d.Workspace.ID[:], WorkspaceName: d.Workspace.Name,
-		EnvironmentVariables: d.Agent.Environment, Directory: d.Agent.Directory,
-		DisableDirectConnections: a.s.cfg.BlockDirect,
-		DerpMap:                  m.Proto(),
-	}, nil
 }
 
 // GetServiceBanner is what agents of 2.0 ask for.
@@ -140,33 +126,24 @@ func inUse(s *proto.Stats) bool {
 	return s.GetSessionCountVscode()+s.GetSessionCountJetbrains()+s.GetSessionCountReconnectingPty()+s.GetSessionCountSsh() > 0
 }
 
-// BatchUpdateMetadata refuses keys: no template gives any yet.
-func (a *agentService) BatchUpdateMetadata(_ context.Context, req *proto.BatchUpdateMetadataRequest) (*proto.BatchUpdateMetadataResponse, error) {
-	if len(req.GetMetadata()) > 0 {
-		return nil, errors.New("the agent has no metadata of this key")
-	}
-	return &proto.BatchUpdateMetadataResponse{}, nil
-}
-
-// BatchUpdateAppHealths refuses ids that are not of the agent's apps, of which
-// no template gives any yet.
-func (a *agentService) BatchUpdateAppHealths(_ context.Context, req *proto.BatchUpdateAppHealthRequest) (*proto.BatchUpdateAppHealthResponse, error) {
-	if len(req.GetUpdates()) > 0 {
-		return nil, errors.New("the agent has no app of this id")
-	}
-	return &proto.BatchUpdateAppHealthResponse{}, nil
-}
-
-// GetResourcesMonitoringConfiguration says that nothing is watched. The numbers
-// are what agents sample by; they must not be zero.
+// GetResourcesMonitoringConfiguration says what is watched. The numbers are what
+// agents sample by; they must not be zero.
 func (a *agentService) GetResourcesMonitoringConfiguration(context.Context, *proto.GetResourcesMonitoringConfigurationRequest) (*proto.GetResourcesMonitoringConfigurationResponse, error) {
-	return &proto.GetResourcesMonitoringConfigurationResponse{
+	out := &proto.GetResourcesMonitoringConfigurationResponse{
 		Config: &proto.GetResourcesMonitoringConfigurationResponse_Config{NumDatapoints: 20, CollectionIntervalSeconds: 10},
-	}, nil
+	}
+	monitors := a.agent.Agent.Config.Monitors
+	if monitors.Memory != nil {
+		out.Memory = &proto.GetResourcesMonitoringConfigurationResponse_Memory{Enabled: true}
+	}
+	for _, v := range monitors.Volumes {
+		out.Volumes = append(out.Volumes, &proto.GetResourcesMonitoringConfigurationResponse_Volume{Enabled: true, Path: v.Path})
+	}
+	return out, nil
 }
 
 // BatchCreateLogs keeps what the agent logged, until it is too much.
-func (a *agentService) BatchCreateLogs(_ context.Context, req *proto.BatchCreateLogsRequest) (*proto.BatchCreateLogsResponse, error) {
+func (a *agentService) BatchCreateLogs(ctx context.Context, req *proto.BatchCreateLogsRequest) (*proto.BatchCreateLogsResponse, error) {
 	source, err := logSource(req.GetLogSourceId())
 	if err != nil {
 		return nil, err
@@ -174,11 +151,14 @@ func (a *agentService) BatchCreateLogs(_ context.Context, req *proto.BatchCreate
 	if len(req.GetLogs()) > maxLogBatch {
 		return nil, fmt.Errorf("%d lines in one call, at most %d are allowed", len(req.GetLogs()), maxLogBatch)
 	}
-	lines := make([]api.AgentLog, 0, len(req.GetLogs()))
+	lines := make([]store.AgentLog, 0, len(req.GetLogs()))
 	for _, l := range req.GetLogs() {
-		lines = append(lines, api.AgentLog{Output: l.GetOutput(), Level: logLevel(l.GetLevel()), SourceID: source})
+		lines = append(lines, store.AgentLog{Output: l.GetOutput(), Level: logLevel(l.GetLevel()), SourceID: source, CreatedAt: time.Now()})
 	}
-	overflowed := a.s.agentLogs.append(a.agent.Agent.ID, lines, time.Now().UTC())
+	overflowed, err := a.s.store.AppendAgentLogs(ctx, a.agent.Agent.ID, lines)
+	if err != nil {
+		return nil, a.trouble("write the log", err)
+	}
 	a.s.events.changed(a.agent.Agent.ID)
 	return &proto.BatchCreateLogsResponse{LogLimitExceeded: overflowed}, nil
 }
@@ -199,6 +179,29 @@ func logLevel(level proto.Log_Level) string {
 		return strings.ToLower(name)
 	}
 	return "info"
+}
+
+// ScriptCompleted takes how a script of the agent ended.
+func (a *agentService) ScriptCompleted(ctx context.Context, req *proto.WorkspaceAgentScriptCompletedRequest) (*proto.WorkspaceAgentScriptCompletedResponse, error) {
+	t := req.GetTiming()
+	id, err := uuid.FromBytes(t.GetScriptId())
+	if err != nil || !slices.ContainsFunc(a.agent.Agent.Config.Scripts, func(s store.AgentScript) bool { return s.ID == id }) {
+		return nil, errors.New("the agent has no script of this id")
+	}
+	stage, knownStage := proto.Timing_Stage_name[int32(t.GetStage())]
+	status, knownStatus := proto.Timing_Status_name[int32(t.GetStatus())]
+	if !knownStage || !knownStatus || !t.GetStart().IsValid() || !t.GetEnd().IsValid() {
+		return nil, errors.New("malformed timing of a script")
+	}
+	err = a.s.store.SetScriptRun(ctx, store.ScriptRun{
+		AgentID: a.agent.Agent.ID, ScriptID: id, Stage: strings.ToLower(stage), Status: strings.ToLower(status),
+		ExitCode: int64(t.GetExitCode()), StartedAt: t.GetStart().AsTime(), EndedAt: t.GetEnd().AsTime(),
+	})
+	if err != nil {
+		return nil, a.trouble("write the end of a script", err)
+	}
+	a.s.events.changed(a.agent.Workspace.ID)
+	return &proto.WorkspaceAgentScriptCompletedResponse{}, nil
 }
 
 // ReportConnection logs who came to the workspace and left. What the agent

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -56,8 +57,6 @@ func checkBuild(req api.CreateBuildRequest, ws store.Workspace) error {
 		return invalid("transition", "Must be start, stop or delete.")
 	case !slices.Contains(reasons, req.Reason):
 		return invalid("reason", "Unknown reason.")
-	case len(req.RichParameterValues) > 0:
-		return invalid("rich_parameter_values", "The template has no parameters.")
 	case req.DryRun:
 		return invalid("dry_run", "The template has nothing to try.")
 	case len(req.State) > 0:
@@ -73,9 +72,15 @@ func checkBuild(req api.CreateBuildRequest, ws store.Workspace) error {
 // build does a build.
 func (s *Server) build(ctx context.Context, ws store.Workspace, by caller, req api.CreateBuildRequest) (store.Build, error) {
 	transition := store.Transition(req.Transition)
-	n := store.NewBuild{
-		Transition: transition, Reason: req.Reason, InitiatorID: by.UserID, Done: byoResult(transition),
+	parameters, err := withParameters(ws.LatestBuild, req.RichParameterValues)
+	if err != nil {
+		return store.Build{}, err
 	}
+	done, err := byoResult(transition, parameters)
+	if err != nil {
+		return store.Build{}, err
+	}
+	n := store.NewBuild{Transition: transition, Reason: req.Reason, InitiatorID: by.UserID, Parameters: parameters, Done: done}
 	if req.TemplateVersionID != nil {
 		n.TemplateVersionID = *req.TemplateVersionID
 	}
@@ -162,12 +167,17 @@ func (s *Server) getBuild(w http.ResponseWriter, r *http.Request) error {
 	return ok(w, s.buildJSON(b, ws, *ws.Owner))
 }
 
-// listBuildParameters lists none: the built-in template has none.
+// listBuildParameters lists the values that a build was made with.
 func (s *Server) listBuildParameters(w http.ResponseWriter, r *http.Request) error {
-	if _, _, err := s.pathBuild(r); err != nil {
+	b, _, err := s.pathBuild(r)
+	if err != nil {
 		return err
 	}
-	return ok(w, []api.BuildParameter{})
+	out := []api.BuildParameter{}
+	for _, name := range slices.Sorted(maps.Keys(b.Parameters)) {
+		out = append(out, api.BuildParameter{Name: name, Value: b.Parameters[name]})
+	}
+	return ok(w, out)
 }
 
 func (s *Server) listBuildResources(w http.ResponseWriter, r *http.Request) error {

@@ -69,13 +69,14 @@ type parts struct {
 
 // live is what the server remembers of who is there now.
 type live struct {
-	events    events // whatever users see of workspaces and agents
-	builds    events // workspaces that have a new build
-	streams   streams
-	sessions  agentSessions
-	agentLogs agentLogs
-	limits    limiter
-	pulse     pulse
+	events   events // whatever users see of workspaces and agents
+	builds   events // workspaces that have a new build
+	streams  streams
+	sessions agentSessions
+	metadata events // agents whose metadata has changed
+	volatile agentLive
+	limits   limiter
+	pulse    pulse
 }
 
 // New opens the sockets, then the database, and makes everything ready. From

@@ -54,8 +54,17 @@ func (s *Server) getTemplateVersion(w http.ResponseWriter, r *http.Request) erro
 	return ok(w, versionJSON(v))
 }
 
-// listNothing answers for what a version of the built-in template, the only
-// kind there is, has none of: parameters, presets and variables.
+// listParameters lists the parameters of a version of the built-in template,
+// the only kind there is.
+func (s *Server) listParameters(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.pathVersion(r); err != nil {
+		return err
+	}
+	return ok(w, byoParameters())
+}
+
+// listNothing answers for what such a version has none of: presets and
+// variables.
 func (s *Server) listNothing(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.pathVersion(r); err != nil {
 		return err
@@ -70,7 +79,10 @@ func (s *Server) listVersionResources(w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	spec := byoAgent()
+	spec, err := byoAgent(nil)
+	if err != nil {
+		return err
+	}
 	resource := api.Resource{
 		CreatedAt: v.CreatedAt, JobID: v.JobID, WorkspaceTransition: api.TransitionStart,
 		Type: byoResourceType, Name: byoResourceName, Metadata: []api.ResourceMetadata{},

@@ -117,13 +117,41 @@ func (s *Server) agentJSON(a store.Agent) api.Agent {
 		Name: a.Name, ResourceID: a.ResourceID, Architecture: a.Architecture, OperatingSystem: a.OperatingSystem,
 		EnvironmentVariables: a.Environment, Directory: a.Directory, ExpandedDirectory: a.ExpandedDirectory,
 		Version: a.Version, APIVersion: a.APIVersion, Apps: []api.App{},
+		LogsLength: a.LogsBytes, LogsOverflowed: a.LogsOverflowed,
 		ConnectionTimeoutSeconds: int(a.ConnectionTimeoutSeconds), TroubleshootingURL: a.TroubleshootingURL,
-		Subsystems:  a.Subsystems,
-		DisplayApps: []string{"vscode", "vscode_insiders", "web_terminal", "port_forwarding_helper", "ssh_helper"},
-		LogSources:  []api.LogSource{}, Scripts: []api.Script{}, StartupScriptBehavior: "non-blocking",
+		Subsystems: a.Subsystems, DisplayApps: a.Config.DisplayApps,
+		LogSources: []api.LogSource{}, Scripts: []api.Script{}, StartupScriptBehavior: "non-blocking",
 	}
-	out.LogsLength, out.LogsOverflowed = s.agentLogs.state(a.ID)
+	if out.DisplayApps == nil {
+		out.DisplayApps = displayApps
+	}
+	for _, app := range a.Config.Apps {
+		out.Apps = append(out.Apps, appJSON(app, s.volatile.appHealth(a.ID, app)))
+	}
+	for _, script := range a.Config.Scripts {
+		out.Scripts = append(out.Scripts, scriptJSON(script))
+		out.LogSources = append(out.LogSources, api.LogSource{WorkspaceAgentID: a.ID, ID: script.LogSourceID, CreatedAt: a.CreatedAt, DisplayName: script.Name, Icon: script.Icon})
+		if script.RunOnStart && script.BlocksLogin {
+			out.StartupScriptBehavior = "blocking"
+		}
+	}
 	out.Health = agentHealth(out)
+	return out
+}
+
+func scriptJSON(s store.AgentScript) api.Script {
+	return api.Script{
+		ID: s.ID, LogSourceID: s.LogSourceID, LogPath: s.LogPath, Script: s.Script, Cron: s.Cron, RunOnStart: s.RunOnStart,
+		RunOnStop: s.RunOnStop, StartBlocksLogin: s.BlocksLogin, Timeout: s.Timeout, DisplayName: s.Name,
+	}
+}
+
+func appJSON(a store.AgentApp, health string) api.App {
+	out := api.App{
+		ID: a.ID, URL: a.URL, External: a.External, Slug: a.Slug, DisplayName: a.Name, Command: a.Command, Icon: a.Icon,
+		Subdomain: a.Subdomain, SharingLevel: a.Share, Health: health, Hidden: a.Hidden, OpenIn: a.OpenIn, Group: a.Group,
+		Healthcheck: api.Healthcheck{URL: a.HealthURL, Interval: int(a.HealthEvery / time.Second), Threshold: a.Threshold}, Statuses: []struct{}{},
+	}
 	return out
 }
 

@@ -51,9 +51,6 @@ func (s *Server) newWorkspace(r *http.Request, owner store.User, req api.CreateW
 	if (req.TemplateID == nil) == (req.TemplateVersionID == nil) {
 		return n, b, invalid("template_id", "Give either this or template_version_id.")
 	}
-	if len(req.RichParameterValues) > 0 {
-		return n, b, invalid("rich_parameter_values", "The template has no parameters.")
-	}
 	if req.AutostartSchedule != nil && *req.AutostartSchedule != "" {
 		return n, b, invalid("autostart_schedule", "A machine that exists already cannot be started by schedule.")
 	}
@@ -71,10 +68,15 @@ func (s *Server) newWorkspace(r *http.Request, owner store.User, req api.CreateW
 	if version == uuid.Nil {
 		version = t.ActiveVersionID
 	}
+	parameters, err := withParameters(nil, req.RichParameterValues)
+	if err != nil {
+		return n, b, err
+	}
+	done, err := byoResult(store.TransitionStart, parameters)
 	return store.NewWorkspace{OwnerID: owner.ID, TemplateID: t.ID, Name: req.Name}, store.NewBuild{
 		TemplateVersionID: version, Transition: store.TransitionStart, InitiatorID: callerOf(r).UserID,
-		Done: byoResult(store.TransitionStart),
-	}, nil
+		Parameters: parameters, Done: done,
+	}, err
 }
 
 // templateFor is the template that a request names by itself or by a version.

@@ -100,6 +100,41 @@ type App struct {
 	Health        string    `json:"health"`
 	Hidden        bool      `json:"hidden"`
 	OpenIn        string    `json:"open_in"`
+	Group         string    `json:"group,omitempty"`
+
+	Healthcheck Healthcheck `json:"healthcheck"`
+	Statuses    []struct{}  `json:"statuses"` // none are kept
+}
+
+// Healthcheck is how the health of an App is found out; an empty URL is not at
+// all.
+type Healthcheck struct {
+	URL       string `json:"url"`
+	Interval  int    `json:"interval"` // seconds
+	Threshold int    `json:"threshold"`
+}
+
+// Metadata is a value that an agent finds out again and again.
+type Metadata struct {
+	Result      MetadataResult      `json:"result"`
+	Description MetadataDescription `json:"description"`
+}
+
+// MetadataResult is what it found; the zero value is nothing yet.
+type MetadataResult struct {
+	CollectedAt time.Time `json:"collected_at"`
+	Age         int64     `json:"age"` // seconds
+	Value       string    `json:"value"`
+	Error       string    `json:"error"`
+}
+
+// MetadataDescription is how it finds out; durations are in seconds.
+type MetadataDescription struct {
+	DisplayName string `json:"display_name"`
+	Key         string `json:"key"`
+	Script      string `json:"script"`
+	Interval    int64  `json:"interval"`
+	Timeout     int64  `json:"timeout"`
 }
 
 // DERPRegion is the latency of an agent to one relay region.

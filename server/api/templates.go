@@ -99,3 +99,19 @@ func (c *Client) TemplateByName(ctx context.Context, organization, name string) 
 	var out Template
 	return out, c.get(ctx, "/api/v2/organizations/"+url.PathEscape(organization)+"/templates/"+url.PathEscape(name), &out)
 }
+
+// TemplateParameter is something that a user may say about a workspace.
+type TemplateParameter struct {
+	Name                 string     `json:"name"`
+	DisplayName          string     `json:"display_name,omitempty"`
+	Description          string     `json:"description"`
+	DescriptionPlaintext string     `json:"description_plaintext"`
+	Type                 string     `json:"type"`
+	FormType             string     `json:"form_type"`
+	Mutable              bool       `json:"mutable"`
+	DefaultValue         string     `json:"default_value"`
+	Icon                 string     `json:"icon"`
+	Options              []struct{} `json:"options"`
+	Required             bool       `json:"required"`
+	Ephemeral            bool       `json:"ephemeral"`
+}

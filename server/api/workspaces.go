@@ -276,6 +276,12 @@ type UsageRequest struct {
 	AppName string     `json:"app_name,omitempty"`
 }
 
+// BuildByNumber returns a build of a workspace: 1, 2, 3.
+func (c *Client) BuildByNumber(ctx context.Context, owner, workspace string, number int64) (Build, error) {
+	var out Build
+	return out, c.get(ctx, fmt.Sprintf("/api/v2/users/%s/workspace/%s/builds/%d", url.PathEscape(owner), url.PathEscape(workspace), number), &out)
+}
+
 // ReportUsage tells that the workspace is in use.
 func (c *Client) ReportUsage(ctx context.Context, workspace uuid.UUID, req UsageRequest) error {
 	return c.post(ctx, "/api/v2/workspaces/"+workspace.String()+"/usage", req, nil)

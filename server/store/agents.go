@@ -35,6 +35,7 @@ type AgentSpec struct {
 
 	ConnectionTimeoutSeconds int64 // 0: none
 	TroubleshootingURL       string
+	Config                   AgentConfig `bun:"type:text"`
 }
 
 // AgentState is what the server and the agent itself have said about it.
@@ -50,6 +51,10 @@ type AgentState struct {
 	APIVersion        string
 	ExpandedDirectory string
 	Subsystems        []string
+
+	LastLogID      int64 // of the newest line
+	LogsBytes      int64 // what the lines take
+	LogsOverflowed bool  // lines that did not fit were refused
 }
 
 // NewAgent is what a build says about an agent.
@@ -66,6 +71,7 @@ func (s *Store) newAgent(resource uuid.UUID, n NewAgent) (Agent, error) {
 	if n.ID == uuid.Nil {
 		n.ID = uuid.New()
 	}
+	n.Config = n.Config.identified(n.ID)
 	a := Agent{
 		ID: n.ID, ResourceID: resource, TokenHash: n.Token.Hash(), AgentSpec: n.AgentSpec,
 		AgentState: AgentState{LifecycleState: LifecycleCreated, Subsystems: []string{}},

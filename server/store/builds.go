@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +19,7 @@ type Build struct {
 	Number            int64 // 1, 2, 3 of its workspace
 	Transition        Transition
 	Reason            string
+	Parameters        map[string]string // by name
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 
@@ -38,6 +40,9 @@ type NewBuild struct {
 	Reason            string // empty means initiator
 	InitiatorID       uuid.UUID
 	State             []byte // nil takes that of the build before
+
+	// Parameters by name; those that are missing are taken of the build before.
+	Parameters map[string]string
 
 	// Done finishes the build as CompleteBuild does, in the same transaction:
 	// for templates without a provisioner. nil leaves it pending.
@@ -77,7 +82,7 @@ func (s *Store) addBuild(ctx context.Context, tx bun.Tx, w Workspace, n NewBuild
 	job := newJob(JobBuild, w.OrganizationID, n.InitiatorID)
 	b := Build{
 		ID: uuid.New(), WorkspaceID: w.ID, TemplateVersionID: n.TemplateVersionID, JobID: job.ID,
-		InitiatorID: n.InitiatorID, Number: 1, Transition: n.Transition, Reason: n.Reason,
+		InitiatorID: n.InitiatorID, Number: 1, Transition: n.Transition, Reason: n.Reason, Parameters: map[string]string{},
 		CreatedAt: job.CreatedAt, UpdatedAt: job.CreatedAt,
 	}
 	if b.Reason == "" {
@@ -86,6 +91,7 @@ func (s *Store) addBuild(ctx context.Context, tx bun.Tx, w Workspace, n NewBuild
 	if before := w.LatestBuild; before != nil {
 		b.follow(before)
 	}
+	maps.Copy(b.Parameters, n.Parameters)
 	if err := checkVersion(ctx, tx, b.TemplateVersionID, w.TemplateID); err != nil {
 		return err
 	}
@@ -107,6 +113,7 @@ func (s *Store) addBuild(ctx context.Context, tx bun.Tx, w Workspace, n NewBuild
 
 func (b *Build) follow(before *Build) {
 	b.Number = before.Number + 1
+	maps.Copy(b.Parameters, before.Parameters)
 	if b.TemplateVersionID == uuid.Nil {
 		b.TemplateVersionID = before.TemplateVersionID
 	}

@@ -84,12 +84,17 @@ func (s *Store) addAgents(ctx context.Context, tx bun.Tx, resource uuid.UUID, li
 	return nil
 }
 
-// moveAgent writes no column of AgentState: the agent may report meanwhile.
+// moveAgent writes no column of AgentState but those of the log, which begins
+// anew: the agent may report meanwhile.
 func moveAgent(ctx context.Context, tx bun.Tx, a Agent, resource uuid.UUID, spec AgentSpec) error {
+	spec.Config = spec.Config.identified(a.ID)
 	a.ResourceID, a.AgentSpec, a.UpdatedAt = resource, spec, now()
+	if err := forgetAgentLogs(ctx, tx, a.ID); err != nil {
+		return err
+	}
 	return changeOne(ctx, tx.NewUpdate().Model(&a).WherePK().Column(
 		"resource_id", "name", "operating_system", "architecture", "directory", "environment",
-		"external", "connection_timeout_seconds", "troubleshooting_url", "updated_at"))
+		"external", "connection_timeout_seconds", "troubleshooting_url", "config", "updated_at"))
 }
 
 // findAgent returns the newest agent of that name, or nil.

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/coder/websocket"
+	"github.com/google/uuid"
+)
+
+// maxLogMessage bounds one message of a log in bytes: all that an agent may log,
+// with what JSON makes of it.
+const maxLogMessage = 16 << 20
+
+// BuildLogs are the lines of a build with ids above after.
+func (c *Client) BuildLogs(ctx context.Context, build uuid.UUID, after int64) ([]JobLog, error) {
+	var out []JobLog
+	return out, c.get(ctx, "/api/v2/workspacebuilds/"+build.String()+"/logs?after="+strconv.FormatInt(after, 10), &out)
+}
+
+// AgentLogs are the lines that an agent logged with ids above after.
+func (c *Client) AgentLogs(ctx context.Context, agent uuid.UUID, after int64) ([]AgentLog, error) {
+	var out []AgentLog
+	return out, c.get(ctx, "/api/v2/workspaceagents/"+agent.String()+"/logs?after="+strconv.FormatInt(after, 10), &out)
+}
+
+// FollowAgentLogs calls each with lines as the agent logs them, those with ids
+// above after at first. It returns nil when the agent's build is over, and an
+// error when the connection breaks, each does not like a line or ctx ends.
+func (c *Client) FollowAgentLogs(ctx context.Context, agent uuid.UUID, after int64, each func([]AgentLog) error) error {
+	ws, err := c.dial(ctx, "/api/v2/workspaceagents/"+agent.String()+"/logs?follow=true&after="+strconv.FormatInt(after, 10))
+	if err != nil {
+		return err
+	}
+	defer ws.CloseNow()
+	ws.SetReadLimit(maxLogMessage)
+	for {
+		_, raw, err := ws.Read(ctx)
+		switch {
+		case websocket.CloseStatus(err) == websocket.StatusNormalClosure:
+			return nil
+		case err != nil && errors.Is(err, io.EOF):
+			return fmt.Errorf("follow the log: %w", io.ErrUnexpectedEOF)
+		case err != nil:
+			return fmt.Errorf("follow the log: %w", err)
+		}
+		var lines []AgentLog
+		if err := json.Unmarshal(raw, &lines); err != nil {
+			return fmt.Errorf("follow the log: %w", err)
+		}
+		if err := each(lines); err != nil {
+			return err
+		}
+	}
+}
