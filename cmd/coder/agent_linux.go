@@ -58,9 +58,10 @@ func agentCommand() *cobra.Command {
 	env(fs, "agent-token-file", "CODER_AGENT_TOKEN_FILE")
 	fs.StringArrayVar(&f.header, "agent-header", nil, "add `key=value` to every request; may be repeated")
 	env(fs, "agent-header", "CODER_AGENT_HEADER")
-	fs.StringVar(&f.logDir, "log-dir", os.TempDir(), "`directory` of the log of the sessions' process")
+	fs.StringVar(&f.logDir, "log-dir", os.TempDir(), "`directory` of the logs of sessions and scripts")
 	env(fs, "log-dir", "CODER_AGENT_LOG_DIR")
 	f.sessionFlags(fs)
+	f.scriptFlags(fs)
 	cmd.AddCommand(sessionHostCommand())
 	return cmd
 }
@@ -88,6 +89,14 @@ func (f *agentFlags) sessionFlags(fs *pflag.FlagSet) {
 	env(fs, "terminal-size", "CODER_AGENT_TERMINAL_SIZE")
 }
 
+// scriptFlags are those of the template's scripts.
+func (f *agentFlags) scriptFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&f.sessions.DataDir, "script-data-dir", os.TempDir(), "`directory` in which scripts keep files and install programs")
+	env(fs, "script-data-dir", "CODER_AGENT_SCRIPT_DATA_DIR")
+	fs.DurationVar(&f.sessions.StopTimeout, "stop-timeout", 45*time.Second, "how long scripts of the stop may run, all of them together")
+	env(fs, "stop-timeout", "CODER_AGENT_STOP_TIMEOUT")
+}
+
 // checkSessions checks what the flags of sessions say.
 func (f *agentFlags) checkSessions() error {
 	o := &f.sessions
@@ -100,6 +109,7 @@ func (f *agentFlags) checkSessions() error {
 	for name, v := range map[string]int64{
 		"--ssh-max-timeout": int64(o.MaxTimeout), "--ssh-handshake-timeout": int64(o.Handshake),
 		"--ssh-max-connections": int64(o.Connections), "--ssh-max-sessions": int64(o.Sessions), "--terminal-keep": int64(o.TerminalKeep),
+		"--stop-timeout": int64(o.StopTimeout),
 	} {
 		if v <= 0 {
 			return fmt.Errorf("%s: want more than 0", name)
@@ -113,6 +123,7 @@ func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	if err == nil {
 		err = f.checkSessions()
 	}
+	f.sessions.LogDir = f.logDir
 	if err != nil {
 		return withStatus{err, exitHopeless}
 	}

@@ -64,6 +64,9 @@ type transition struct {
 	noWait bool
 	orphan bool
 	reason string
+	again  bool // also a workspace that runs
+
+	parameters parameterFlags
 }
 
 func (tr *transition) command(g *globals, short string) *cobra.Command {
@@ -90,7 +93,15 @@ func (tr *transition) command(g *globals, short string) *cobra.Command {
 
 func (tr *transition) run(cmd *cobra.Command, c *api.Client, ws api.Workspace) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
-	if already(ws.LatestBuild, tr.do) {
+	values, err := tr.parameters.values()
+	if err != nil {
+		return err
+	}
+	if already(ws.LatestBuild, tr.do) && (!tr.again || len(values) == 0 && !ws.Outdated) {
+		if tr.again {
+			_, err := fmt.Fprintf(out, "Workspace %q is up to date.\n", ws.Name)
+			return err
+		}
 		_, err := fmt.Fprintf(out, "Workspace %q is %s already.\n", ws.Name, ws.LatestBuild.Status)
 		return err
 	}
@@ -99,7 +110,11 @@ func (tr *transition) run(cmd *cobra.Command, c *api.Client, ws api.Workspace) e
 			return err
 		}
 	}
-	build, err := c.CreateBuild(ctx, ws.ID, api.CreateBuildRequest{Transition: tr.do, Orphan: tr.orphan, Reason: tr.reason})
+	req := api.CreateBuildRequest{Transition: tr.do, Orphan: tr.orphan, Reason: tr.reason, RichParameterValues: values}
+	if tr.again {
+		req.TemplateVersionID = &ws.TemplateActiveVersionID
+	}
+	build, err := c.CreateBuild(ctx, ws.ID, req)
 	if err != nil {
 		return busy(err, ws)
 	}

@@ -16,7 +16,7 @@ import (
 // creation is one run of create.
 type creation struct {
 	template, org string
-	parameters    []string
+	parameters    parameterFlags
 	updates       string
 	yes, noWait   bool
 }
@@ -34,8 +34,7 @@ func createCommand(g *globals) *cobra.Command {
 	env(fs, "template", "CODER_TEMPLATE_NAME")
 	fs.StringVarP(&o.org, "org", "O", "default", "organization of the template")
 	env(fs, "org", "CODER_ORGANIZATION")
-	fs.StringArrayVar(&o.parameters, "parameter", nil, "`name=value` of a parameter of the template; may be repeated")
-	env(fs, "parameter", "CODER_RICH_PARAMETER")
+	o.parameters.register(fs)
 	fs.StringVar(&o.updates, "automatic-updates", "never", "update the workspace when it starts: always or never")
 	fs.BoolVar(&o.noWait, "no-wait", false, "do not wait for the end of the build")
 	env(fs, "no-wait", "CODER_CREATE_NO_WAIT")
@@ -49,7 +48,7 @@ func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
 	if err != nil {
 		return err
 	}
-	values, err := parameters(o.parameters)
+	values, err := o.parameters.values()
 	if err != nil {
 		return err
 	}
@@ -121,17 +120,4 @@ func (o *creation) ask(ctx context.Context, c *api.Client) error {
 	}
 	o.template, err = newPrompts().text(ctx, "Template ("+strings.Join(names, ", ")+")", "--template")
 	return err
-}
-
-// parameters reads name=value pairs.
-func parameters(pairs []string) ([]api.BuildParameter, error) {
-	var out []api.BuildParameter
-	for _, pair := range pairs {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok || name == "" {
-			return nil, fmt.Errorf("--parameter %q: want name=value", pair)
-		}
-		out = append(out, api.BuildParameter{Name: name, Value: value})
-	}
-	return out, nil
 }

@@ -29,9 +29,9 @@ func rootCommand(g *globals) *cobra.Command {
 	g.register(root.PersistentFlags())
 	root.AddCommand(
 		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g),
-		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), deleteCommand(g),
+		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), updateCommand(g), deleteCommand(g),
 		externalCommand(g), templatesCommand(g),
-		sshCommand(g), terminalCommand(g), pingCommand(g),
+		sshCommand(g), terminalCommand(g), pingCommand(g), logsCommand(g),
 		versionCommand(),
 		serverCommand(), agentCommand(),
 	)
