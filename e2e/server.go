@@ -75,11 +75,11 @@ func (s *Server) User(h *netlab.Host) *User {
 }
 
 // Create makes a workspace of the template byo and returns the token of its
-// agent.
-func (s *Server) Create(workspace string) (token string) {
+// agent. args are added to the command line.
+func (s *Server) Create(workspace string, args ...string) (token string) {
 	s.world.t.Helper()
 	u := s.User(s.Host)
-	u.MustRun("create", workspace, "--template", "byo", "--yes")
+	u.MustRun(append([]string{"create", workspace, "--template", "byo", "--yes"}, args...)...)
 	var in struct{ Token string }
 	out := u.MustRun("external-workspaces", "agent-instructions", workspace, "-o", "json")
 	if err := json.Unmarshal([]byte(out), &in); err != nil || in.Token == "" {

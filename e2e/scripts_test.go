@@ -1,0 +1,154 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const scriptsConfig = `
+env: {GREETING: hello}
+scripts:
+  - display_name: Prepare
+    run_on_start: true
+    start_blocks_login: true
+    script: |
+      echo "$GREETING from prepare"
+      echo oops >&2
+      printf '#!/bin/sh\necho installed\n' > $CODER_SCRIPT_BIN_DIR/tool
+      chmod +x $CODER_SCRIPT_BIN_DIR/tool
+      until [ -e ~/go ]; do sleep 0.05; done
+  - display_name: After
+    run_on_start: true
+    script: |
+      # coder:after Prepare
+      touch ~/after
+  - display_name: Tick
+    cron: "* * * * * *"
+    script: echo tick
+shutdown_script: |
+  echo bye
+  touch ~/stopped
+`
+
+// configured is a machine whose workspace has a config.
+func configured(t *testing.T, config string) (m *machine, home string, token string) {
+	t.Helper()
+	m = newQuietMachine(t)
+	file := filepath.Join(m.Dir("config-of-ws"), "agent.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token = m.server.Create("ws", "--parameter", "agent_config=@"+file)
+	return m, m.Dir(m.host.Name()), token
+}
+
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func there(path string) func() (string, bool) {
+	return func() (string, bool) {
+		_, err := os.Stat(path)
+		return "not there", err == nil
+	}
+}
+
+// TestScripts goes through the life of a workspace with scripts: what blocks
+// logins, what comes after it, a crash of the network half in the middle, the
+// clock, and the stop.
+func TestScripts(t *testing.T) {
+	m, home, token := configured(t, scriptsConfig)
+	agent := m.server.StartAgent(m.host, m.server.URL, token)
+	logs := m.host.Start(m.user.Coder(context.Background(), "logs", "-f", "ws"))
+	if _, err := logs.WaitLine(within(t, patience), "[Prepare] hello from prepare"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the line from stderr", func() (string, bool) { return logs.Output(), strings.Contains(logs.Output(), "[Prepare] oops") })
+	waiting := make(chan Result, 1)
+	go func() { waiting <- m.user.Run(within(t, patience), "ssh", "ws", "--", "tool; ls ~/go") }()
+	if got := m.user.Run(within(t, patience), "ssh", "--wait=no", "ws", "--", "ls ~/go"); got.Code != 2 {
+		t.Errorf("coder ssh --wait=no = %+v, want a login while the script runs", got)
+	}
+	if got := m.user.MustRun("show", "ws"); !strings.Contains(got, "starting") {
+		t.Errorf("coder show while a script runs = %q, want starting", got)
+	}
+	agent.Kill9()
+	agent.Restart()
+	touch(t, filepath.Join(home, "go"))
+	if got := <-waiting; got.Code != 0 || !strings.HasPrefix(got.Stdout, "installed\n") {
+		t.Errorf("coder ssh that waits = %+v, want what the script installed", got)
+	}
+	eventually(t, "the script after it", there(filepath.Join(home, "after")))
+	if _, err := logs.WaitLine(within(t, patience), "[Tick] tick"); err != nil {
+		t.Error(err)
+	}
+	if err := agent.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Wait(within(t, patience)); err != nil {
+		t.Errorf("end of the agent = %v", err)
+	}
+	eventually(t, "the stop script", there(filepath.Join(home, "stopped")))
+	if _, err := logs.WaitLine(within(t, patience), "[Shutdown Script] bye"); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "state off", func() (string, bool) {
+		got := m.user.MustRun("list", "-o", "json")
+		return got, strings.Contains(got, `"lifecycle_state": "off"`)
+	})
+	if all := m.user.MustRun("logs", "ws"); strings.Count(all, "hello from prepare") != 1 {
+		t.Errorf("coder logs = %q, want the start script's line once, also over a crash", all)
+	}
+}
+
+// TestStopWithoutServer runs the scripts of the stop when nobody hears of it.
+func TestStopWithoutServer(t *testing.T) {
+	m, home, token := configured(t, "shutdown_script: touch ~/stopped")
+	agent := m.server.StartAgent(m.host, m.server.URL, token)
+	if _, err := agent.WaitLine(within(t, patience), "connected to the server"); err != nil {
+		t.Fatal(err)
+	}
+	m.server.Kill9()
+	began := time.Now()
+	if err := agent.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Wait(within(t, patience)); err != nil {
+		t.Errorf("end of the agent = %v", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the stop without a server took %v, want less than containers are given", took)
+	}
+	eventually(t, "the stop script", there(filepath.Join(home, "stopped")))
+}
+
+// TestConfigChanges gives a running workspace another config.
+func TestConfigChanges(t *testing.T) {
+	m, _, token := configured(t, "env: {COLOR: red}")
+	agent := m.server.StartAgent(m.host, m.server.URL, token)
+	if _, err := agent.WaitLine(within(t, patience), "connected to the server"); err != nil {
+		t.Fatal(err)
+	}
+	shell := m.user.Shell("ws")
+	m.user.MustRun("update", "ws", "--parameter", "agent_config=env: {COLOR: blue}")
+	if _, err := agent.WaitLine(within(t, patience), "connected to the server"); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.user.MustRun("ssh", "ws", "--", "echo $COLOR"); got != "blue\n" {
+		t.Errorf("a login after the change has COLOR=%q, want blue", got)
+	}
+	shell.MustAwait(patience)
+	if got := m.user.Run(within(t, patience), "update", "ws", "--parameter", "agent_config=nonsense: 1"); got.Code != 1 || !strings.Contains(got.Stderr, "nonsense") {
+		t.Errorf("update with a wrong config = %+v, want exit status 1 and its name", got)
+	}
+}
