@@ -161,6 +161,9 @@ func TestNodesMeetThroughCoordinatorAndRelay(t *testing.T) {
 	client.awaitProgrammed(agentID)
 
 	ctx := timeout(t, 10*time.Second)
+	if err := client.node.AwaitReachable(ctx, AddressFor(agentID)); err != nil { // as everybody does before a dial
+		t.Fatalf("AwaitReachable = %v", err)
+	}
 	conn, err := client.node.DialTCP(ctx, netip.AddrPortFrom(AddressFor(agentID), 7))
 	if err != nil {
 		t.Fatalf("DialTCP of the agent = %v, want nil", err)
