@@ -4,7 +4,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -18,7 +17,8 @@ import (
 )
 
 // reportConnections tells the server who came and left, in order, each once: an
-// event is forgotten by the session host when the server has it.
+// event is forgotten by the session host when the server has it, or does not
+// want it.
 func (a *Agent) reportConnections(ctx context.Context, rpc proto.DRPCAgentClient, n *network) error {
 	for {
 		events, err := n.host.Events(ctx, n.reported.Load())
@@ -37,7 +37,10 @@ func (a *Agent) reportConnections(ctx context.Context, rpc proto.DRPCAgentClient
 		for _, e := range events {
 			if c := connection(e.Event); c != nil {
 				if _, err := rpc.ReportConnection(ctx, &proto.ReportConnectionRequest{Connection: c}); err != nil {
-					return fmt.Errorf("report a connection: %w", err)
+					if ctx.Err() != nil {
+						return ctx.Err()
+					}
+					a.log.Debug("connection not reported", "err", err) // old servers do not take it
 				}
 			}
 			n.reported.Store(e.Number)

@@ -46,8 +46,8 @@ func scripts(m *proto.Manifest) (all []script.Script) {
 // reportScripts tells the server what scripts print, how they end and how far
 // the workspace is, each once and in order.
 func (a *Agent) reportScripts(ctx context.Context, rpc proto.DRPCAgentClient, n *network) error {
-	if state, err := n.host.State(ctx); err == nil {
-		a.lifecycle.set(lifecycleOf(state.Phase.Phase), state.Phase.Time) // an earlier agent may have passed it on
+	if state, err := n.host.State(ctx); err == nil && state.Known != nil { // by an agent before this one
+		a.lifecycle.set(lifecycleOf(state.Known.Phase), state.Known.Time)
 	}
 	r := &scriptReporter{agent: a, rpc: rpc}
 	for {

@@ -285,11 +285,11 @@ func (c *Client) ensure(ctx context.Context) error {
 	}), err)
 }
 
-// replaceIdle ends a host of another version that keeps nothing, so that an
-// upgrade reaches both halves.
+// replaceIdle ends a host of another version that keeps nothing, not even an
+// event that nobody has heard of, so that an upgrade reaches both halves.
 func (c *Client) replaceIdle(ctx context.Context) error {
 	s, err := c.State(ctx)
-	if err != nil || s.Version == c.cfg.Version || !s.Idle() {
+	if err != nil || s.Version == c.cfg.Version || !s.Idle() || s.Untold > 0 {
 		return err
 	}
 	c.cfg.Log.Info("replacing the idle session host of another version", "version", s.Version)

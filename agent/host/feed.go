@@ -30,7 +30,8 @@ type Numbered[T any] struct {
 // feed keeps what happened until a network half has passed it on. Of more than
 // it may keep the oldest are dropped and counted.
 type feed[T any] struct {
-	most int
+	most   int
+	passed func(T) // is called for each event that a network half has passed on; may be nil
 
 	mu      sync.Mutex // guards below
 	kept    []Numbered[T]
@@ -74,11 +75,21 @@ func (f *feed[T]) after(ctx context.Context, done uint64) []Numbered[T] {
 	}
 }
 
+// waiting is how many events are kept.
+func (f *feed[T]) waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.kept)
+}
+
 // forget forgets the events up to done and returns the others.
 func (f *feed[T]) forget(done uint64) (kept []Numbered[T], news <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for len(f.kept) > 0 && f.kept[0].Number <= done {
+		if f.passed != nil {
+			f.passed(f.kept[0].Event)
+		}
 		f.kept = f.kept[1:]
 	}
 	return append([]Numbered[T]{}, f.kept...), f.news

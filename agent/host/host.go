@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,6 +45,7 @@ type host struct {
 	started time.Time
 	end     context.CancelFunc
 	events  *feed[sshd.Event]
+	known   atomic.Pointer[script.Since] // the last phase that was passed on
 	scripts *feed[script.Event]
 
 	mu     sync.Mutex // guards below
@@ -81,7 +83,11 @@ func Run(ctx context.Context, cfg Config) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	now := time.Now()
-	h := &host{cfg: cfg, log: cfg.Log, started: now, left: now, end: end, events: newFeed[sshd.Event](now, maxEvents), scripts: newFeed[script.Event](now, maxScriptEvents)}
+	h := &host{
+		cfg: cfg, log: cfg.Log, started: now, left: now, end: end,
+		events: newFeed[sshd.Event](now, maxEvents), scripts: newFeed[script.Event](now, maxScriptEvents),
+	}
+	h.scripts.passed = h.told
 	server := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(ln) })
@@ -108,6 +114,13 @@ func (h *host) wait(ctx context.Context) {
 				return
 			}
 		}
+	}
+}
+
+// told notes the phase that the server knows.
+func (h *host) told(e script.Event) {
+	if e.Phase != nil {
+		h.known.Store(e.Phase)
 	}
 }
 
@@ -144,6 +157,9 @@ func (h *host) adopt(s Setup) (*parts, error) {
 	defer h.mu.Unlock()
 	h.login = sshd.Login{Env: s.Env, Dir: s.Dir, Banners: s.Banners, MOTD: cmp.Or(s.MOTD, sshd.SystemMOTD)}
 	if h.parts == nil {
+		if s.Phase.Phase != "" {
+			h.known.Store(&s.Phase)
+		}
 		p, err := h.newParts(s)
 		if err != nil {
 			return nil, err
@@ -228,7 +244,7 @@ func (h *host) currentParts() *parts {
 }
 
 func (h *host) state() State {
-	s := State{Version: h.cfg.Version, PID: os.Getpid(), Started: h.started}
+	s := State{Version: h.cfg.Version, PID: os.Getpid(), Started: h.started, Known: h.known.Load(), Untold: h.scripts.waiting()}
 	if p := h.currentParts(); p != nil {
 		c := p.ssh.Counters()
 		s.Connections, s.Processes = c.ActiveConnections, c.ActiveProcesses

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/berthdev/berth/agent/script"
 	"github.com/berthdev/berth/agent/sshd"
 )
 
@@ -181,6 +182,10 @@ func TestIdleHostOfAnotherVersionIsReplaced(t *testing.T) {
 	name := newName(t)
 	first := attached(t, name, "1")
 	before := mustState(t, first)
+	_, last := untilPhase(t, first, script.Ready)
+	if _, err := first.ScriptEvents(shortly(t), last); err == nil {
+		t.Error("there are events after ready")
+	}
 	first.Close()
 	after := mustState(t, attached(t, name, "2"))
 	awaitGone(t, before.PID)

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -72,8 +74,12 @@ func TestScriptsRunOnce(t *testing.T) {
 	setup, started := withScripts(t)
 	first := half(t, name, "1")
 	mustAttach(t, first, setup)
-	if lines, _ := untilPhase(t, first, script.Ready); !slices.Equal(lines, []string{"yes"}) {
+	lines, last := untilPhase(t, first, script.Ready)
+	if !slices.Equal(lines, []string{"yes"}) {
 		t.Errorf("lines of the start = %q, want the one with the setup's variable", lines)
+	}
+	if _, err := first.ScriptEvents(shortly(t), last); err == nil {
+		t.Error("there are more events than the last")
 	}
 	first.Close()
 	for _, version := range []string{"1", "2"} {
@@ -130,6 +136,15 @@ func TestHostWithAScriptIsKept(t *testing.T) {
 	if err := killProcess(lines[0]); err != nil {
 		t.Error(err)
 	}
+}
+
+// shortly is a context that ends before anything new happens: a question with it
+// only says what was heard.
+func shortly(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // killProcess ends the process of a line.

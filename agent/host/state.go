@@ -90,6 +90,11 @@ type State struct {
 	Terminals   int `json:"terminals"`
 	Viewers     int `json:"viewers"`
 
+	// Untold is the number of events of scripts that no network half has passed
+	// on.
+	Untold int `json:"untold"`
+	// Known is the last phase that a network half has passed on; nil is none.
+	Known *script.Since `json:"known,omitempty"`
 	// Phase is how far the workspace is, Running which scripts run or wait to
 	// run, and Scripts how many of those or of what they started have their
 	// output open.
