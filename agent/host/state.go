@@ -59,8 +59,9 @@ type Options struct {
 	BlockLocalForwarding  bool `json:"block_local_forwarding,omitempty"`
 	BlockRemoteForwarding bool `json:"block_remote_forwarding,omitempty"`
 
-	// DataDir is where scripts may keep files, and LogDir where their output
-	// goes; "" means the directory of temporary files.
+	// DataDir is where scripts may keep files and programs, which PATH leads to:
+	// nobody else may write there. LogDir is where their output goes. "" means
+	// the directory of temporary files.
 	DataDir string `json:"data_dir,omitempty"`
 	LogDir  string `json:"log_dir,omitempty"`
 	// StopTimeout is how long the scripts of the stop may run, all of them; 0

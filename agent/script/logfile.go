@@ -1,3 +1,5 @@
+//go:build linux
+
 package script
 
 import (
@@ -6,13 +8,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // maxFile is how large the file of a script may be when a run begins, in bytes:
 // a larger one is put aside, in place of the one that was before.
 const maxFile = 16 << 20
 
-// openLog opens a file to append to, for its owner alone.
+// openLog opens a file to append to, for its owner alone. A link in its place may
+// be somebody else's, where the directory is everybody's.
 func openLog(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -22,7 +26,7 @@ func openLog(path string) (*os.File, error) {
 			return nil, err
 		}
 	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
 }
 
 func tooLarge(path string) bool {

@@ -132,8 +132,10 @@ func (r *Runner) startLocked() {
 		r.now = append(r.now, Running{Name: s.Name, Stage: AtStart, BlocksLogin: s.BlocksLogin, of: s})
 	}
 	r.running.Go(func() {
-		if err := os.MkdirAll(r.BinDir(), 0o700); err != nil {
-			r.log.Warn("no directory for programs of scripts", "err", err)
+		if len(at) > 0 {
+			if err := os.MkdirAll(r.BinDir(), 0o700); err != nil {
+				r.log.Warn("no directory for programs of scripts", "err", err)
+			}
 		}
 		worst := r.runAll(r.early, at, AtStart)
 		r.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,10 +92,20 @@ func (f *agentFlags) sessionFlags(fs *pflag.FlagSet) {
 
 // scriptFlags are those of the template's scripts.
 func (f *agentFlags) scriptFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&f.sessions.DataDir, "script-data-dir", os.TempDir(), "`directory` in which scripts keep files and install programs")
+	fs.StringVar(&f.sessions.DataDir, "script-data-dir", scriptDataDir(), "`directory` in which scripts keep files and install programs")
 	env(fs, "script-data-dir", "CODER_AGENT_SCRIPT_DATA_DIR")
 	fs.DurationVar(&f.sessions.StopTimeout, "stop-timeout", 45*time.Second, "how long scripts of the stop may run, all of them together")
 	env(fs, "stop-timeout", "CODER_AGENT_STOP_TIMEOUT")
+}
+
+// scriptDataDir is the user's own, because PATH leads into it: in a directory of
+// everybody, somebody else could be there first.
+func scriptDataDir() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return filepath.Join(os.TempDir(), fmt.Sprintf("coder-agent-%d", os.Getuid()))
+	}
+	return filepath.Join(cache, "coder-agent")
 }
 
 // checkSessions checks what the flags of sessions say.
