@@ -27,6 +27,7 @@ type agentFlags struct {
 	url, token, tokenFile string
 	logDir                string
 	sessions              host.Options
+	checkOnly             bool
 	terminalSize          string
 	header                []string
 }
@@ -61,6 +62,7 @@ func agentCommand() *cobra.Command {
 	env(fs, "agent-header", "CODER_AGENT_HEADER")
 	fs.StringVar(&f.logDir, "log-dir", os.TempDir(), "`directory` of the logs of sessions and scripts")
 	env(fs, "log-dir", "CODER_AGENT_LOG_DIR")
+	fs.BoolVar(&f.checkOnly, "check", false, "say what an agent here would run into, and end: with exit status 1 if it would not work")
 	f.sessionFlags(fs)
 	f.scriptFlags(fs)
 	cmd.AddCommand(sessionHostCommand())
@@ -137,6 +139,9 @@ func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	f.sessions.LogDir = f.logDir
 	if err != nil {
 		return withStatus{err, exitHopeless}
+	}
+	if f.checkOnly {
+		return f.check(cmd, client)
 	}
 	level := slog.LevelInfo
 	if verbose {

@@ -222,6 +222,12 @@ func (c *Client) AgentRPC(ctx context.Context) (*wire.Conn, error) {
 	return c.dialRPC(ctx, "/api/v2/workspaceagents/me/rpc?version=2.0&role=agent")
 }
 
+// AgentObserverRPC is AgentRPC for who is not the agent: an agent that is
+// connected with the token stays so.
+func (c *Client) AgentObserverRPC(ctx context.Context) (*wire.Conn, error) {
+	return c.dialRPC(ctx, "/api/v2/workspaceagents/me/rpc?version=2.0&role=check")
+}
+
 func (c *Client) dialRPC(ctx context.Context, path string) (*wire.Conn, error) {
 	ws, err := c.dial(ctx, path)
 	if err != nil {
