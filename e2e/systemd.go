@@ -134,6 +134,19 @@ func (s *Systemd) removeCgroup(root string) {
 	}
 }
 
+// LimitMemory bounds what the machine may take, in bytes: then its kernel looks
+// for a process to kill.
+func (s *Systemd) LimitMemory(bytes int64) {
+	s.world.t.Helper()
+	limit := filepath.Join("/sys/fs/cgroup", s.cgroup, "memory.max")
+	if _, err := os.Stat(limit); err != nil {
+		limit = filepath.Join("/sys/fs/cgroup/memory", s.cgroup, "memory.limit_in_bytes")
+	}
+	if err := os.WriteFile(limit, []byte(strconv.FormatInt(bytes, 10)), 0); err != nil {
+		s.world.t.Fatalf("limit the machine's memory: %v", err)
+	}
+}
+
 // Command is a program on the machine, as root.
 func (s *Systemd) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := s.Host.Command(ctx, "nsenter", append([]string{

@@ -21,6 +21,12 @@ type service struct {
 func newService(t *testing.T) *service {
 	t.Helper()
 	s := &service{machine: newQuietMachine(t)}
+	s.install(t)
+	return s
+}
+
+func (s *service) install(t *testing.T) {
+	t.Helper()
 	s.systemd = s.Boot(s.host)
 	unit, err := os.ReadFile("../images/systemd/coder-agent.service")
 	if err != nil {
@@ -31,7 +37,6 @@ func newService(t *testing.T) *service {
 	s.systemd.Write("/etc/systemd/system/coder-agent.service", string(unit))
 	s.systemd.Write("/etc/coder-agent.env", fmt.Sprintf("CODER_AGENT_URL=%s\nCODER_AGENT_TOKEN=%s\n", s.server.URL, s.server.Create("ws")))
 	s.systemd.MustRun("systemctl", "enable", "--now", "coder-agent")
-	return s
 }
 
 func (s *service) show(property string) string {
