@@ -11,7 +11,7 @@ PORT      ?= 7080
 RELAY_PORT ?= 3478
 export CGO_ENABLED ?= 0
 
-.PHONY: help build slim check test bench demo gen deps
+.PHONY: help build slim check test soak bench demo gen deps
 help: ## show this text
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
@@ -31,7 +31,7 @@ deps: ## install what the tests need (Debian, as root; elsewhere it says what is
 
 check: ## quick: format, vet, lint, generated files, rules
 	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); test -z "$$out" || { echo "not formatted (go tool gofumpt -w):"; echo "$$out"; exit 1; }
-	$(GO) vet ./... && $(GO) vet -tags $(SLIM_TAGS) ./cmd/coder
+	$(GO) vet ./... && $(GO) vet -tags $(SLIM_TAGS) ./cmd/coder && $(GO) vet -tags soak ./e2e
 	$(TOOL) staticcheck ./...
 	cd scripts/tools && $(GO) run ./gen -check ../.. $(PROTOS)
 	$(GO) test -count=1 .
@@ -39,6 +39,9 @@ check: ## quick: format, vet, lint, generated files, rules
 
 test: deps check ## everything that CI runs
 	CGO_ENABLED=1 $(GO) test -race -p 1 -timeout 15m ./... # one package at a time: some measure stalls
+
+soak: deps ## half an hour of faults; the agent must not grow. SOAK=5m is shorter
+	$(GO) test -tags soak -count=1 -timeout 60m -v -run TestSoak ./e2e -args -soak=$(or $(SOAK),30m)
 
 bench: build slim-linux-amd64 ## the budgets of docs/benchmarks.md; BENCH_JSON=file writes them as JSON
 	$(GO) run ./scripts/bench $(if $(BENCH_JSON),-json '$(BENCH_JSON)')
