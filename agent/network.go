@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/berthdev/berth/agent/health"
 	"github.com/berthdev/berth/agent/host"
 	"github.com/berthdev/berth/agent/proto"
 	"github.com/berthdev/berth/agent/script"
@@ -37,14 +38,16 @@ const lastReservedPort = 8
 
 // network is what lasts as long as the agent: the node and what it serves.
 type network struct {
-	cfg     Config
-	node    *tailnet.Node
-	control *tailnet.Control
-	host    *host.Client
-	served  sync.WaitGroup
-	stop    context.CancelFunc
-	once    sync.Once
-	setup   host.Setup // of the session with the server that is or was last
+	cfg      Config
+	node     *tailnet.Node
+	control  *tailnet.Control
+	host     *host.Client
+	metadata *health.Metadata
+	apps     *health.Apps
+	served   sync.WaitGroup
+	stop     context.CancelFunc
+	once     sync.Once
+	setup    host.Setup // of the session with the server that is or was last
 
 	reported atomic.Uint64                      // number of the last event that the server has
 	scripts  atomic.Uint64                      // the same of what scripts did
@@ -65,6 +68,7 @@ func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
 	n.host = host.NewClient(host.ClientConfig{
 		Name: host.Name(cfg.Client.URL.String() + " " + cfg.Client.Token), Start: cfg.StartHost, Version: cfg.Version, Log: cfg.Log,
 	})
+	n.metadata, n.apps = health.NewMetadata(n.runScript), health.NewApps()
 	n.control = tailnet.NewControl(tailnet.ControlConfig{Access: cfg.Client.URL, Agent: true, Logger: cfg.Log})
 	n.node, err = tailnet.New(tailnet.Config{
 		Addresses: tailnet.AddressesFor(id), ID: tailnet.NodeID(id), DERPMap: relays, Self: n.control.Self,
@@ -78,6 +82,7 @@ func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
 	if err := n.serveSessions(ctx, m); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
+	n.watch(m)
 	return n, nil
 }
 
@@ -126,6 +131,7 @@ func (n *network) apply(ctx context.Context, m *proto.Manifest) error {
 	if err := n.host.Set(ctx, next); err != nil {
 		return err
 	}
+	n.watch(m)
 	return n.node.SetDERPMap(relays)
 }
 
@@ -179,8 +185,7 @@ const endGrace = 20 * time.Second
 // Close leaves the sessions to the host, and ends the node.
 func (n *network) Close() error {
 	n.stop()
-	err := n.host.Close()
-	err = errors.Join(err, n.node.Close())
+	err := errors.Join(n.metadata.Close(), n.apps.Close(), n.host.Close(), n.node.Close())
 	n.served.Wait()
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -151,4 +152,26 @@ func TestConfigChanges(t *testing.T) {
 	if got := m.user.Run(within(t, patience), "update", "ws", "--parameter", "agent_config=nonsense: 1"); got.Code != 1 || !strings.Contains(got.Stderr, "nonsense") {
 		t.Errorf("update with a wrong config = %+v, want exit status 1 and its name", got)
 	}
+}
+
+const valuesConfig = `
+env: {NAME: berth}
+apps:
+  - {slug: up, url: "http://localhost:7080", healthcheck: {url: "http://127.0.0.1:7080/healthz", interval: 1, threshold: 1}}
+  - {slug: down, url: "http://localhost:1", healthcheck: {url: "http://127.0.0.1:1/", interval: 1, threshold: 1}}
+  - {slug: plain, command: top}
+metadata:
+  - {key: name, display_name: Name, script: echo $NAME, interval: 1}
+  - {key: hangs, display_name: Hangs, script: sleep 100, interval: 1, timeout: 1}
+`
+
+// TestValuesAndApps shows what the agent finds out.
+func TestValuesAndApps(t *testing.T) {
+	m, _, token := configured(t, valuesConfig)
+	m.server.StartAgent(m.host, m.server.URL, token)
+	want := []string{"up, healthy: http://localhost:7080", "down, unhealthy", "plain\n", "Name: berth\n", "Hangs:  (ended after 1s, its time)"}
+	eventually(t, "all that is found out", func() (string, bool) {
+		got := m.user.MustRun("show", "ws")
+		return got, !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(got, w) })
+	})
 }

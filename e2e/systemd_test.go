@@ -161,7 +161,7 @@ func TestServiceStops(t *testing.T) {
 // tells of it.
 func eventually(t *testing.T, what string, is func() (got string, ok bool)) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
 	for {

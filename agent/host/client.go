@@ -187,6 +187,11 @@ func (c *Client) ScriptEvents(ctx context.Context, done uint64) ([]Numbered[scri
 	return get[[]Numbered[script.Event]](ctx, c, fmt.Sprintf("/script-events?after=%d", done))
 }
 
+// Login asks what a login gets.
+func (c *Client) Login(ctx context.Context) (sshd.Shell, error) {
+	return get[sshd.Shell](ctx, c, "/login")
+}
+
 // Terminals lists the terminals.
 func (c *Client) Terminals(ctx context.Context) ([]pty.Info, error) {
 	return get[[]pty.Info](ctx, c, "/terminals")

@@ -30,6 +30,7 @@ func (h *host) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /setup", h.putSetup)
 	mux.HandleFunc("GET /state", h.getState)
+	mux.HandleFunc("GET /login", h.getLogin)
 	mux.HandleFunc("GET /attach", h.attach)
 	mux.HandleFunc("GET /events", h.getEvents)
 	mux.HandleFunc("GET /script-events", h.getScriptEvents)
@@ -55,6 +56,16 @@ func (h *host) putSetup(w http.ResponseWriter, r *http.Request) {
 
 func (h *host) getState(w http.ResponseWriter, _ *http.Request) {
 	answer(w, h.state())
+}
+
+// getLogin says what a login gets whose client asks for nothing.
+func (h *host) getLogin(w http.ResponseWriter, r *http.Request) {
+	p := h.currentParts()
+	if p == nil {
+		http.Error(w, "there is no setup yet", http.StatusConflict)
+		return
+	}
+	answer(w, p.ssh.Shell(r.Context()))
 }
 
 func answer(w http.ResponseWriter, v any) {

@@ -32,5 +32,12 @@ func (s *Server) Shell(ctx context.Context) Shell {
 // StartProgram starts a program of a login outside SSH as an ordinary process,
 // as the ones of sessions are.
 func (s *Server) StartProgram(cmd *exec.Cmd) error {
-	return (&process{cmd: cmd}).start(oomScore(s.environ()))
+	return StartProgram(cmd, s.environ())
+}
+
+// StartProgram starts a program as an ordinary process: with neither the
+// agent's priority nor its score for the kernel's choice of victims, but the
+// one that CODER_PROC_OOM_SCORE in the agent's environment says.
+func StartProgram(cmd *exec.Cmd, agent []string) error {
+	return (&process{cmd: cmd}).start(oomScore(agent))
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/berthdev/berth/server/api"
@@ -30,7 +33,11 @@ func showCommand(g *globals) *cobra.Command {
 			case "json":
 				return printJSON(cmd.OutOrStdout(), ws)
 			case "text":
-				return showWorkspace(cmd.OutOrStdout(), ws, time.Now())
+				values, err := metadata(cmd.Context(), c, ws)
+				if err != nil {
+					return err
+				}
+				return showWorkspace(cmd.OutOrStdout(), ws, values, time.Now())
 			}
 			return fmt.Errorf("unknown output format %q, want text or json", output)
 		},
@@ -39,7 +46,25 @@ func showCommand(g *globals) *cobra.Command {
 	return cmd
 }
 
-func showWorkspace(w io.Writer, ws api.Workspace, now time.Time) error {
+// metadata is that of the agents that are connected and have some.
+func metadata(ctx context.Context, c *api.Client, ws api.Workspace) (map[uuid.UUID][]api.Metadata, error) {
+	all := map[uuid.UUID][]api.Metadata{}
+	for _, r := range ws.LatestBuild.Resources {
+		for _, a := range r.Agents {
+			if a.Status != api.AgentConnected {
+				continue
+			}
+			values, err := c.AgentMetadata(ctx, a.ID)
+			if err != nil && api.StatusCode(err) != http.StatusNotFound { // servers may have no such route
+				return nil, err
+			}
+			all[a.ID] = values
+		}
+	}
+	return all, nil
+}
+
+func showWorkspace(w io.Writer, ws api.Workspace, values map[uuid.UUID][]api.Metadata, now time.Time) error {
 	b := ws.LatestBuild
 	lines := [][]string{
 		{"workspace", ws.OwnerName + "/" + ws.Name},
@@ -55,6 +80,7 @@ func showWorkspace(w io.Writer, ws api.Workspace, now time.Time) error {
 		lines = append(lines, []string{"resource", r.Type + "." + r.Name})
 		for _, a := range r.Agents {
 			lines = append(lines, []string{"  agent", describeAgent(ws, a, now)})
+			lines = append(lines, describeParts(a, values[a.ID])...)
 		}
 	}
 	for _, l := range lines {
@@ -63,6 +89,35 @@ func showWorkspace(w io.Writer, ws api.Workspace, now time.Time) error {
 		}
 	}
 	return printTable(w, lines)
+}
+
+// describeParts tells how the apps of an agent are, and what is known of the
+// values that its template wants.
+func describeParts(a api.Agent, values []api.Metadata) (lines [][]string) {
+	for _, app := range a.Apps {
+		if app.Hidden {
+			continue
+		}
+		text := app.Slug
+		if app.Health != "disabled" {
+			text += ", " + app.Health
+		}
+		if app.URL != "" {
+			text += ": " + app.URL
+		}
+		lines = append(lines, []string{"  app", text})
+	}
+	for _, v := range values {
+		text := v.Result.Value
+		switch {
+		case v.Result.CollectedAt.IsZero():
+			text = "not known yet"
+		case v.Result.Error != "":
+			text += " (" + v.Result.Error + ")"
+		}
+		lines = append(lines, []string{"  value", v.Description.DisplayName + ": " + text})
+	}
+	return lines
 }
 
 // describeAgent tells how an agent is, and how to reach it when it can be.

@@ -1,12 +1,15 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -56,4 +59,27 @@ func (c *Client) FollowAgentLogs(ctx context.Context, agent uuid.UUID, after int
 			return err
 		}
 	}
+}
+
+// AgentMetadata is what the agent said last of each value that its template
+// wants known.
+func (c *Client) AgentMetadata(ctx context.Context, agent uuid.UUID) (list []Metadata, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	res, err := c.request(ctx, http.MethodGet, "/api/v2/workspaceagents/"+agent.String()+"/watch-metadata", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, responseError(res)
+	}
+	lines := bufio.NewScanner(io.LimitReader(res.Body, maxBody))
+	lines.Buffer(nil, maxBody)
+	for lines.Scan() { // an event stream, of which the first event has all
+		if data, is := strings.CutPrefix(lines.Text(), "data: "); is {
+			return list, json.Unmarshal([]byte(data), &list)
+		}
+	}
+	return nil, errors.Join(lines.Err(), errors.New("read the metadata: the stream ended"))
 }
