@@ -49,6 +49,11 @@ func (s *Store) completeBuild(ctx context.Context, tx bun.Tx, b Build, r BuildRe
 	if b.Transition == TransitionDelete {
 		return deleteWorkspace(ctx, tx, b.WorkspaceID)
 	}
+	if b.Transition == TransitionStart {
+		if err := setDeadline(ctx, tx, b.WorkspaceID, b.ID); err != nil {
+			return err
+		}
+	}
 	return s.addResources(ctx, tx, b, r)
 }
 

@@ -20,6 +20,7 @@ type Build struct {
 	Transition        Transition
 	Reason            string
 	Parameters        map[string]string // by name
+	Deadline          time.Time         `bun:",nullzero"` // when the workspace stops by itself; zero is never
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 
@@ -44,6 +45,11 @@ type NewBuild struct {
 	// Parameters by name; those that are missing are taken of the build before.
 	Parameters map[string]string
 
+	// Due refuses the build, as ErrNotFound, unless the deadline of the
+	// workspace has passed by then: for who stops it for that reason, and may
+	// be late. The zero time asks nothing.
+	Due time.Time
+
 	// Done finishes the build as CompleteBuild does, in the same transaction:
 	// for templates without a provisioner. nil leaves it pending.
 	Done *BuildResult
@@ -67,6 +73,9 @@ func (s *Store) CreateBuild(ctx context.Context, workspace uuid.UUID, n NewBuild
 		}
 		if w.LatestBuild.Job.Status.Active() {
 			return &ConflictError{Field: "build"}
+		}
+		if d := w.LatestBuild.Deadline; !n.Due.IsZero() && (d.IsZero() || d.After(n.Due)) {
+			return ErrNotFound
 		}
 		if err := s.addBuild(ctx, tx, w, n); err != nil {
 			return err

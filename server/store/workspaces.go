@@ -22,6 +22,7 @@ type Workspace struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	LastUsedAt     time.Time
+	TTLSeconds     int64     // how long it runs after a start; 0 is for ever
 	DeletedAt      time.Time `bun:",nullzero"`
 
 	Owner        *User         `bun:"rel:belongs-to,join:owner_id=id"`
@@ -36,6 +37,7 @@ type NewWorkspace struct {
 	OwnerID    uuid.UUID
 	TemplateID uuid.UUID
 	Name       string
+	TTL        time.Duration // 0: it never stops by itself
 }
 
 // CreateWorkspace adds a workspace and its first build. Errors: *InvalidError
@@ -59,7 +61,7 @@ func (s *Store) CreateWorkspace(ctx context.Context, n NewWorkspace, b NewBuild)
 		}
 		w = Workspace{
 			ID: n.ID, OwnerID: n.OwnerID, OrganizationID: t.OrganizationID, TemplateID: t.ID,
-			Name: n.Name, CreatedAt: now(),
+			Name: n.Name, CreatedAt: now(), TTLSeconds: int64(n.TTL / time.Second),
 		}
 		w.UpdatedAt, w.LastUsedAt = w.CreatedAt, w.CreatedAt
 		if _, err := tx.NewInsert().Model(&w).Exec(ctx); err != nil {
