@@ -155,15 +155,6 @@ func (n *network) coordinate(ctx context.Context, rpc tailnetproto.DRPCTailnetCl
 	return errors.New("the coordinator ended the stream")
 }
 
-// stats counts what goes on now.
-func (n *network) stats(ctx context.Context) (*proto.Stats, error) {
-	state, err := n.host.State(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return sessionCounts(state), nil
-}
-
 // endSessions ends every session of a user, has the scripts of the stop run, and
 // ends the host. It is done once.
 func (n *network) endSessions() {

@@ -251,6 +251,7 @@ func (h *host) state() State {
 		s.Streams, s.Waiting = p.streams.Streams()
 		t := p.terminals.Counters()
 		s.Terminals, s.Viewers = t.Active, t.ActiveViewers
+		s.Input, s.EditorBytes = c.Input+t.Typed, c.EditorBytes
 		s.Sessions = c.ActiveSessions
 		s.Phase, s.Running = p.scripts.Status()
 		s.Scripts = p.scripts.Open()

@@ -96,6 +96,13 @@ type State struct {
 	Untold int `json:"untold"`
 	// Known is the last phase that a network half has passed on; nil is none.
 	Known *script.Since `json:"known,omitempty"`
+	// Input counts what came into sessions that are no editor's, and what viewers
+	// of terminals typed.
+	Input uint64 `json:"input"`
+	// EditorBytes counts what came into sessions of editors and forwarded
+	// connections, which is never nothing.
+	EditorBytes uint64 `json:"editor_bytes"`
+
 	// Phase is how far the workspace is, Running which scripts run or wait to
 	// run, and Scripts how many of those or of what they started have their
 	// output open.

@@ -101,6 +101,7 @@ type Counters struct {
 	Resynced      uint64 // times a viewer was behind and was shown the screen anew
 	Expired       uint64 // terminals ended because nobody looked at them for Keep
 	Answered      uint64 // questions of programs that the screen answered
+	Typed         uint64 // times that a viewer sent something
 	InputDropped  uint64 // answers that a program which does not read did not get
 	ActiveViewers int    // now
 	Active        int    // terminals now, ended ones not counted

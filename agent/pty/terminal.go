@@ -200,6 +200,9 @@ func (t *terminal) answer(reply []byte) {
 // typed hands what a viewer typed to the program; it waits while that has
 // enough to read, as long as both are there.
 func (t *terminal) typed(data []byte, left <-chan struct{}) {
+	if len(data) > 0 {
+		t.owner.counters.typed.Add(1)
+	}
 	for len(data) > 0 {
 		n := min(len(data), inputPiece)
 		select {

@@ -50,7 +50,7 @@ type stopper interface{ Stop() bool }
 type counters struct {
 	started, attached, refused, malformed atomic.Uint64
 	resynced, expired                     atomic.Uint64
-	answered, inputDropped                atomic.Uint64
+	answered, inputDropped, typed         atomic.Uint64
 }
 
 // New returns Terminals without any terminal. Close it.
@@ -204,7 +204,7 @@ func (t *Terminals) Counters() Counters {
 	out := Counters{
 		Started: c.started.Load(), Attached: c.attached.Load(), Refused: c.refused.Load(),
 		Malformed: c.malformed.Load(), Resynced: c.resynced.Load(), Expired: c.expired.Load(),
-		Answered: c.answered.Load(), InputDropped: c.inputDropped.Load(),
+		Answered: c.answered.Load(), Typed: c.typed.Load(), InputDropped: c.inputDropped.Load(),
 	}
 	for _, info := range t.List() {
 		out.ActiveViewers += info.Viewers

@@ -87,6 +87,7 @@ func (s *session) copyIn(to *stdio) {
 	for {
 		n, err := s.ch.Read(buf)
 		if n > 0 {
+			s.conn.srv.counters.came(s.kind, n)
 			if _, werr := to.in.Write(buf[:n]); werr != nil {
 				s.refuseInput(to)
 				return

@@ -116,6 +116,9 @@ const (
 // maxType is longer than the name of any app.
 const maxType = 64
 
+// defaultType is what a session is that does not say.
+const defaultType = "ssh"
+
 // sessionType returns what the client says that it is; the last word counts.
 // Text that is no name counts as none, as it ends in metrics and logs.
 func sessionType(client []string) string {
@@ -124,7 +127,7 @@ func sessionType(client []string) string {
 		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.'
 	}
 	if kind == "" || len(kind) > maxType || strings.TrimLeftFunc(kind, plain) != "" {
-		return "ssh"
+		return defaultType
 	}
 	return kind
 }

@@ -98,7 +98,7 @@ func (c *connection) openForward(ctx context.Context, nc ssh.NewChannel, parse f
 		if err != nil {
 			return // the connection is gone
 		}
-		join(ctx, ch, reqs, conn)
+		join(ctx, ch, reqs, conn, &c.srv.counters)
 	})
 }
 
@@ -130,12 +130,13 @@ func (c *connection) takeForward() bool {
 }
 
 // join moves bytes both ways until both directions have ended, each end passed
-// on by itself, or ctx ends. It closes ch and conn.
-func join(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.Request, conn net.Conn) {
+// on by itself, or ctx ends. It closes ch and conn. What the client sends is
+// counted.
+func join(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.Request, conn net.Conn, counters *counters) {
 	defer context.AfterFunc(ctx, func() { abort(conn) })()
 	var both, inward sync.WaitGroup
 	inward.Go(func() {
-		_, _ = io.Copy(conn, ch)
+		_, _ = io.Copy(conn, countedReader{ch, counters})
 		closeWrite(conn)
 	})
 	both.Go(func() {
@@ -150,6 +151,20 @@ func join(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.Request, conn ne
 		_ = conn.Close()
 	})
 	both.Wait()
+}
+
+// countedReader counts what a client sends into a forwarded connection.
+type countedReader struct {
+	io.Reader
+	counters *counters
+}
+
+func (r countedReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if n > 0 {
+		r.counters.came("forward", n)
+	}
+	return n, err
 }
 
 // closeWrite ends the stream towards conn; TCP and unix sockets can do that.

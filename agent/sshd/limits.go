@@ -63,6 +63,8 @@ type Counters struct {
 	Forwards           uint64 // connections forwarded, both directions
 	ForwardsRefused    uint64 // over Limits.Forwards or Limits.Listeners
 	EnvRefused         uint64 // variables over the limit or malformed
+	Input              uint64 // times that something came into a session which is no editor's
+	EditorBytes        uint64 // that came into sessions of editors and forwarded connections
 	ActiveConnections  int    // now
 	ActiveProcesses    int    // now, those that outlived their connection included
 
@@ -75,6 +77,17 @@ type counters struct {
 	connections, connectionsRefused, handshakesFailed atomic.Uint64
 	sessions, sessionsRefused                         atomic.Uint64
 	forwards, forwardsRefused, envRefused             atomic.Uint64
+	input, editorBytes                                atomic.Uint64
+}
+
+// came counts n bytes from a client into something of that kind. Those of an
+// editor say little by themselves: it talks all the time.
+func (c *counters) came(kind string, n int) {
+	if kind == defaultType {
+		c.input.Add(1)
+	} else {
+		c.editorBytes.Add(uint64(n))
+	}
 }
 
 // Counters returns a snapshot of what the server has done.
@@ -92,6 +105,8 @@ func (s *Server) Counters() Counters {
 		Forwards:           c.forwards.Load(),
 		ForwardsRefused:    c.forwardsRefused.Load(),
 		EnvRefused:         c.envRefused.Load(),
+		Input:              c.input.Load(),
+		EditorBytes:        c.editorBytes.Load(),
 		ActiveConnections:  conns,
 		ActiveProcesses:    processes,
 		ActiveSessions:     types,

@@ -191,7 +191,7 @@ func (c *connection) acceptForwards(ctx context.Context, ln net.Listener, open f
 			if err != nil {
 				return // the client does not want it or is gone
 			}
-			join(ctx, ch, reqs, conn)
+			join(ctx, ch, reqs, conn, &c.srv.counters)
 		})
 	}
 }
