@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/berthdev/berth/server/api"
 	"github.com/berthdev/berth/server/auth"
@@ -105,15 +102,6 @@ func (s *Server) followAgentLogs(ctx context.Context, d store.AgentDetail, after
 	})
 }
 
-// used writes down that a workspace is in use.
-func (s *Server) used(ctx context.Context, workspace uuid.UUID) error {
-	wrote, err := s.store.TouchWorkspace(ctx, workspace, time.Now())
-	if wrote {
-		s.events.changed(workspace)
-	}
-	return err
-}
-
 // built tells everybody who is concerned that a workspace has a new build. What
 // is kept in memory for agents goes with their workspace.
 func (s *Server) built(ws store.Workspace, t store.Transition) {
@@ -127,5 +115,5 @@ func (s *Server) built(ws store.Workspace, t store.Transition) {
 		}
 	}
 	s.builds.changed(ws.ID)
-	s.events.changed(ws.ID)
+	s.rescheduled(ws.ID)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -107,23 +108,44 @@ func (a *agentService) UpdateLifecycle(ctx context.Context, req *proto.UpdateLif
 // UpdateStats says when to report next. A report of traffic or sessions means
 // that the workspace is in use.
 func (a *agentService) UpdateStats(ctx context.Context, req *proto.UpdateStatsRequest) (*proto.UpdateStatsResponse, error) {
-	if inUse(req.GetStats()) {
-		if err := a.s.used(ctx, a.agent.Workspace.ID); err != nil {
+	if cause := inUse(req.GetStats()); cause != "" {
+		if err := a.s.used(ctx, a.agent.Workspace.ID, cause); err != nil {
 			return nil, a.trouble("write use of workspace", err)
 		}
 	}
 	return &proto.UpdateStatsResponse{ReportInterval: durationpb.New(statsEvery)}, nil
 }
 
-// inUse reports whether somebody has a session open. Connections alone say
+// inUse says by what the workspace is in use, "" if it is not. Our agents say
+// themselves whether there was input since their last report: an open window is
+// none. Of others it is only known which sessions are open. Connections alone say
 // little: a client that only looks whether the agent is there makes some.
-func inUse(s *proto.Stats) bool {
-	for _, n := range s.GetSessionCounts() {
-		if n > 0 {
-			return true
+func inUse(s *proto.Stats) string {
+	for _, m := range s.GetMetrics() {
+		if m.GetName() == proto.MetricInput {
+			if m.GetValue() > 0 {
+				return "input"
+			}
+			return ""
 		}
 	}
-	return s.GetSessionCountVscode()+s.GetSessionCountJetbrains()+s.GetSessionCountReconnectingPty()+s.GetSessionCountSsh() > 0
+	for _, app := range slices.Sorted(maps.Keys(s.GetSessionCounts())) {
+		if s.GetSessionCounts()[app] > 0 {
+			return printable(app, 64)
+		}
+	}
+	for _, kind := range []struct {
+		name  string
+		count int64
+	}{
+		{"vscode", s.GetSessionCountVscode()}, {"jetbrains", s.GetSessionCountJetbrains()},
+		{"terminal", s.GetSessionCountReconnectingPty()}, {"ssh", s.GetSessionCountSsh()},
+	} {
+		if kind.count > 0 {
+			return kind.name
+		}
+	}
+	return ""
 }
 
 // GetResourcesMonitoringConfiguration says what is watched. The numbers are what

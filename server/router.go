@@ -60,6 +60,7 @@ func (s *Server) openRoutes(r chi.Router) {
 	r.Post("/users/validate-password", s.h(s.validatePassword))
 	r.Get("/init-script/{os}/{arch}", s.h(s.getInitScript))
 	r.Get("/workspaceagents/me/rpc", s.h(s.agentRPC))
+	s.leaseRoutes(r, "/workspaceagents/me/leases", s.agentHolder)
 }
 
 func (s *Server) deploymentRoutes(r chi.Router) {
@@ -112,6 +113,10 @@ func (s *Server) workspaceRoutes(r chi.Router) {
 	r.Post("/workspaces/{workspace}/builds", s.h(s.createBuild))
 	r.Get("/workspaces/{workspace}/builds", s.h(s.listBuilds))
 	r.Post("/workspaces/{workspace}/usage", s.h(s.postUsage))
+	r.Put("/workspaces/{workspace}/ttl", s.h(s.putTTL))
+	r.Put("/workspaces/{workspace}/extend", s.h(s.putExtend))
+	r.Get("/workspaces/{workspace}/activity", s.h(s.getActivity))
+	s.leaseRoutes(r, "/workspaces/{workspace}/leases", s.userHolder)
 	r.Get("/workspaces/{workspace}/watch", s.h(s.watchWorkspace))
 	r.Get("/workspaces/{workspace}/watch-ws", s.h(s.watchWorkspaceSocket))
 	r.Get("/workspaces/{workspace}/external-agent/{agent}/credentials", s.h(s.getExternalAgent))

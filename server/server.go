@@ -69,14 +69,15 @@ type parts struct {
 
 // live is what the server remembers of who is there now.
 type live struct {
-	events   events // whatever users see of workspaces and agents
-	builds   events // workspaces that have a new build
-	streams  streams
-	sessions agentSessions
-	metadata events // agents whose metadata has changed
-	volatile agentLive
-	limits   limiter
-	pulse    pulse
+	events    events // whatever users see of workspaces and agents
+	builds    events // workspaces that have a new build
+	streams   streams
+	sessions  agentSessions
+	deadlines events // of uuid.Nil: there are other deadlines
+	metadata  events // agents whose metadata has changed
+	volatile  agentLive
+	limits    limiter
+	pulse     pulse
 }
 
 // New opens the sockets, then the database, and makes everything ready. From
@@ -228,6 +229,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		s.cleanUp(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		s.stopInTime(ctx)
 		return nil
 	})
 	g.Go(func() error {

@@ -248,5 +248,7 @@ func TestAgentsOfAStoppedServerAreDisconnected(t *testing.T) {
 
 func (d *deployment) waitConnected(c *api.Client, ws api.Workspace, _ fakeAgent) {
 	d.t.Helper()
-	d.waitAgent(c, ws.ID, func(a api.Agent) bool { return a.Status == api.AgentConnected })
+	d.waitAgent(c, ws.ID, func(a api.Agent) bool {
+		return a.Status == api.AgentConnected && a.FirstConnectedAt != nil // and that is written down
+	})
 }

@@ -135,7 +135,7 @@ func (s *Server) carryTerminal(ctx context.Context, t *terminal, init pty.Init) 
 	}
 	typing := make(chan error, 1)
 	t.typing.Go(func() {
-		typing <- t.typed(func() { _ = s.used(ctx, t.workspace) })
+		typing <- t.typed(func() { _ = s.used(ctx, t.workspace, "terminal in the browser") })
 		t.conn.Close()
 	})
 	g, both := errgroup.WithContext(ctx)

@@ -29,10 +29,20 @@ func (s *Server) workspaceJSON(w store.Workspace) api.Workspace {
 		TemplateIcon: w.Template.Icon, TemplateActiveVersionID: w.Template.ActiveVersionID,
 		TemplateAllowUserCancelWorkspaceJobs: true, TemplateUseClassicParameterFlow: true,
 		LatestBuild:      build,
+		TTLMillis:        millisOf(w.TTLSeconds),
 		Outdated:         w.LatestBuild.TemplateVersionID != w.Template.ActiveVersionID,
 		Health:           healthOf(build),
 		AutomaticUpdates: "never", AllowRenames: true,
 	}
+}
+
+// millisOf is a TTL as clients read it; nil is for ever.
+func millisOf(seconds int64) *int64 {
+	if seconds == 0 {
+		return nil
+	}
+	millis := seconds * 1000
+	return &millis
 }
 
 // healthOf sums up the agents of a workspace that is running.
@@ -58,6 +68,7 @@ func (s *Server) buildJSON(b store.Build, w store.Workspace, owner store.User) a
 		WorkspaceID: b.WorkspaceID, WorkspaceName: w.Name,
 		WorkspaceOwnerID: owner.ID, WorkspaceOwnerName: owner.Username, WorkspaceOwnerAvatarURL: owner.AvatarURL,
 		TemplateVersionID: b.TemplateVersionID, TemplateVersionName: b.Version.Name,
+		Deadline:    orNil(b.Deadline),
 		BuildNumber: b.Number, Transition: api.Transition(b.Transition), Reason: b.Reason,
 		InitiatorID: b.InitiatorID, InitiatorName: b.Initiator.Username,
 		Job: s.buildJobJSON(b, w), Status: api.BuildStatus(b.Status()),

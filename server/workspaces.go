@@ -32,6 +32,7 @@ func (s *Server) createWorkspace(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s.rescheduled(ws.ID)
 	s.log.Info("workspace made", "workspace", ws.Name, "owner", owner.Username, "by", callerOf(r).Username)
 	reply(w, http.StatusCreated, s.workspaceJSON(ws))
 	return nil
@@ -73,10 +74,17 @@ func (s *Server) newWorkspace(r *http.Request, owner store.User, req api.CreateW
 		return n, b, err
 	}
 	done, err := byoResult(store.TransitionStart, parameters)
-	return store.NewWorkspace{OwnerID: owner.ID, TemplateID: t.ID, Name: req.Name}, store.NewBuild{
+	if err != nil {
+		return n, b, err
+	}
+	lasts, err := ttl(req.TTLMillis)
+	if err != nil {
+		return n, b, err
+	}
+	return store.NewWorkspace{OwnerID: owner.ID, TemplateID: t.ID, Name: req.Name, TTL: lasts}, store.NewBuild{
 		TemplateVersionID: version, Transition: store.TransitionStart, InitiatorID: callerOf(r).UserID,
 		Parameters: parameters, Done: done,
-	}, err
+	}, nil
 }
 
 // templateFor is the template that a request names by itself or by a version.
@@ -197,7 +205,7 @@ func (s *Server) postUsage(w http.ResponseWriter, r *http.Request) error {
 	if err := checkUsage(req, ws); err != nil {
 		return err
 	}
-	if err := s.used(r.Context(), ws.ID); err != nil {
+	if err := s.used(r.Context(), ws.ID, orDefault(req.AppName, "use by "+callerOf(r).Username)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
