@@ -32,6 +32,7 @@ func rootCommand(g *globals) *cobra.Command {
 		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), updateCommand(g), deleteCommand(g),
 		externalCommand(g), templatesCommand(g),
 		sshCommand(g), terminalCommand(g), pingCommand(g), logsCommand(g),
+		scheduleCommand(g), keepaliveCommand(g),
 		versionCommand(),
 		serverCommand(), agentCommand(),
 	)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,7 +38,12 @@ func showCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return showWorkspace(cmd.OutOrStdout(), ws, values, time.Now())
+				activity, err := c.Activity(cmd.Context(), ws.ID)
+				if err != nil && api.StatusCode(err) != http.StatusNotFound { // other servers have no such route
+					return err
+				}
+				now := time.Now()
+				return errors.Join(showWorkspace(cmd.OutOrStdout(), ws, values, now), showActivity(cmd.OutOrStdout(), activity, now))
 			}
 			return fmt.Errorf("unknown output format %q, want text or json", output)
 		},
@@ -87,6 +93,28 @@ func showWorkspace(w io.Writer, ws api.Workspace, values map[uuid.UUID][]api.Met
 		for i := range l {
 			l[i] = printable(l[i])
 		}
+	}
+	return printTable(w, lines)
+}
+
+// shownExtensions is how many of them are worth a line.
+const shownExtensions = 5
+
+// showActivity tells what keeps a workspace up.
+func showActivity(w io.Writer, a api.Activity, now time.Time) error {
+	var lines [][]string
+	for _, l := range a.Leases {
+		text := fmt.Sprintf("%s, until %s", l.Holder, l.ExpiresAt.Local().Format(time.RFC1123))
+		if l.Reason != "" {
+			text += ": " + l.Reason
+		}
+		lines = append(lines, []string{"lease", printable(text)})
+	}
+	for _, e := range a.Extensions[:min(len(a.Extensions), shownExtensions)] {
+		lines = append(lines, []string{"extended", printable(fmt.Sprintf("%s to %s by %s", ago(e.CreatedAt, now), e.Deadline.Local().Format(time.RFC1123), e.Cause))})
+	}
+	if len(lines) == 0 {
+		return nil
 	}
 	return printTable(w, lines)
 }

@@ -124,8 +124,9 @@ func awaitScripts(ctx context.Context, c *api.Client, a api.Agent) (api.Agent, e
 // usageEvery is how often an open session counts as use.
 const usageEvery = time.Minute
 
-// reportUsage counts the session as use of the workspace, at once and each
-// minute, until ctx ends. Nothing waits for it.
+// reportUsage counts the session as use of the workspace, at once and, unless the
+// agent does that itself by what comes in, each minute until ctx ends. Nothing
+// waits for it.
 func (o *sshOptions) reportUsage(ctx context.Context, c *api.Client, ws api.Workspace, a api.Agent, log *slog.Logger) {
 	if o.usageApp == "disable" {
 		return
@@ -135,6 +136,9 @@ func (o *sshOptions) reportUsage(ctx context.Context, c *api.Client, ws api.Work
 	for {
 		if err := c.ReportUsage(ctx, ws.ID, usage(a.ID, o.usageApp)); err != nil && ctx.Err() == nil {
 			log.Debug("cannot report usage", "err", err)
+		}
+		if isOurs(a) {
+			return
 		}
 		select {
 		case <-tick.C:
