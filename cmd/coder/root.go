@@ -33,7 +33,7 @@ func rootCommand(g *globals) *cobra.Command {
 		externalCommand(g), templatesCommand(g),
 		sshCommand(g), terminalCommand(g), pingCommand(g), logsCommand(g),
 		scheduleCommand(g), keepaliveCommand(g),
-		versionCommand(),
+		versionCommand(), statCommand(),
 		serverCommand(), agentCommand(),
 	)
 	return root
