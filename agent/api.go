@@ -24,6 +24,8 @@ const apiTimeout = 20 * time.Second
 func (n *network) serveAPI(ctx context.Context, ln net.Listener) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v0/terminals", n.getTerminals)
+	mux.HandleFunc("GET /api/v0/listening-ports", n.getPorts)
+	mux.HandleFunc("GET /debug/prometheus", n.getMetrics)
 	mux.HandleFunc("DELETE /api/v0/terminals/{id}", n.deleteTerminal)
 	server := &http.Server{
 		Handler: mux, ReadTimeout: apiTimeout, WriteTimeout: apiTimeout,

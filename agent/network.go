@@ -18,6 +18,7 @@ import (
 	"github.com/berthdev/berth/agent/host"
 	"github.com/berthdev/berth/agent/proto"
 	"github.com/berthdev/berth/agent/script"
+	"github.com/berthdev/berth/agent/stats"
 	"github.com/berthdev/berth/connect/resume"
 	"github.com/berthdev/berth/tailnet"
 	"github.com/berthdev/berth/tailnet/derpmap"
@@ -44,6 +45,7 @@ type network struct {
 	host     *host.Client
 	metadata *health.Metadata
 	apps     *health.Apps
+	ports    stats.Ports
 	served   sync.WaitGroup
 	stop     context.CancelFunc
 	once     sync.Once

@@ -106,6 +106,7 @@ func (a *Agent) serve(ctx context.Context, conn *wire.Conn) error {
 	g.Go(func() error { return a.reportStats(ctx, rpc, n) })
 	g.Go(func() error { return a.reportConnections(ctx, rpc, n) })
 	g.Go(func() error { return a.reportScripts(ctx, rpc, n) })
+	g.Go(func() error { return a.reportResources(ctx, rpc) })
 	g.Go(func() error { return a.reportMetadata(ctx, rpc, n) })
 	g.Go(func() error { return a.reportApps(ctx, rpc, n) })
 	g.Go(func() error { return n.followBanners(ctx, rpc) })

@@ -242,3 +242,43 @@ func TestAppHealthAndScriptRuns(t *testing.T) {
 		t.Errorf("runs = %+v, %v, want the one", runs, err)
 	}
 }
+
+func TestResourcesRunFull(t *testing.T) {
+	d := start(t, Config{})
+	c := d.owner()
+	ws := d.configured(c, "blue", fullConfig)
+	id := ws.LatestBuild.Resources[0].Agents[0].ID
+	a := d.connect(d.agentToken(c, ws))
+	d.waitConnected(c, ws, a)
+	push := func(memory, home int64) api.AgentHealth {
+		t.Helper()
+		_, err := a.PushResourcesMonitoringUsage(t.Context(), &agentproto.PushResourcesMonitoringUsageRequest{
+			Datapoints: []*agentproto.PushResourcesMonitoringUsageRequest_Datapoint{{
+				CollectedAt: timestamppb.Now(),
+				Memory:      &agentproto.PushResourcesMonitoringUsageRequest_Datapoint_MemoryUsage{Used: memory, Total: 100},
+				Volumes: []*agentproto.PushResourcesMonitoringUsageRequest_Datapoint_VolumeUsage{
+					{Volume: "/home", Used: home, Total: 100}, {Volume: "/unasked", Used: 100, Total: 100},
+				},
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := c.Agent(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.Health
+	}
+	for _, tc := range []struct {
+		memory, home int64
+		want         string
+	}{{80, 90, ""}, {81, 91, "nearly full: /home, memory"}, {10, 91, "nearly full: /home"}, {10, 10, ""}} {
+		if got := push(tc.memory, tc.home); got.Reason != tc.want || got.Healthy != (tc.want == "") {
+			t.Errorf("health with %d %% of memory and %d %% of /home = %+v, want %q", tc.memory, tc.home, got, tc.want)
+		}
+	}
+	if n := strings.Count(d.logs.String(), "workspace runs full"); n != 2 {
+		t.Errorf("the log says %d times that something is full, want once for memory and once for /home", n)
+	}
+}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type agentLive struct {
 type liveAgent struct {
 	metadata map[string]api.MetadataResult
 	health   map[uuid.UUID]string // of apps
+	full     map[string]bool      // memory and paths of volumes
 }
 
 func (l *agentLive) ofLocked(agent uuid.UUID) *liveAgent {
@@ -37,7 +39,7 @@ func (l *agentLive) ofLocked(agent uuid.UUID) *liveAgent {
 		if l.agents == nil {
 			l.agents = map[uuid.UUID]*liveAgent{}
 		}
-		a = &liveAgent{metadata: map[string]api.MetadataResult{}, health: map[uuid.UUID]string{}}
+		a = &liveAgent{metadata: map[string]api.MetadataResult{}, health: map[uuid.UUID]string{}, full: map[string]bool{}}
 		l.agents[agent] = a
 	}
 	return a
@@ -102,6 +104,33 @@ func (l *agentLive) appHealth(agent uuid.UUID, app store.AgentApp) string {
 		return health
 	}
 	return "initializing"
+}
+
+// setFull takes whether something of an agent is fuller than it should be, and
+// reports whether that is news.
+func (l *agentLive) setFull(agent uuid.UUID, what string, full bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.ofLocked(agent)
+	news := a.full[what] != full
+	a.full[what] = full
+	return news
+}
+
+// fullOf is what is fuller than it should be, in order.
+func (l *agentLive) fullOf(agent uuid.UUID) (list []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.agents[agent]
+	if a == nil {
+		return nil
+	}
+	for _, what := range slices.Sorted(maps.Keys(a.full)) {
+		if a.full[what] {
+			list = append(list, what)
+		}
+	}
+	return list
 }
 
 // forget drops what an agent said.

@@ -138,8 +138,10 @@ func inUse(s *proto.Stats) string {
 		name  string
 		count int64
 	}{
-		{"vscode", s.GetSessionCountVscode()}, {"jetbrains", s.GetSessionCountJetbrains()},
-		{"terminal", s.GetSessionCountReconnectingPty()}, {"ssh", s.GetSessionCountSsh()},
+		{"vscode", s.GetSessionCountVscode()},
+		{"jetbrains", s.GetSessionCountJetbrains()},
+		{"terminal", s.GetSessionCountReconnectingPty()},
+		{"ssh", s.GetSessionCountSsh()},
 	} {
 		if kind.count > 0 {
 			return kind.name
@@ -162,6 +164,40 @@ func (a *agentService) GetResourcesMonitoringConfiguration(context.Context, *pro
 		out.Volumes = append(out.Volumes, &proto.GetResourcesMonitoringConfigurationResponse_Volume{Enabled: true, Path: v.Path})
 	}
 	return out, nil
+}
+
+// PushResourcesMonitoringUsage takes how full memory and volumes are, of which
+// the last sample counts.
+func (a *agentService) PushResourcesMonitoringUsage(_ context.Context, req *proto.PushResourcesMonitoringUsageRequest) (*proto.PushResourcesMonitoringUsageResponse, error) {
+	samples := req.GetDatapoints()
+	if len(samples) == 0 {
+		return &proto.PushResourcesMonitoringUsageResponse{}, nil
+	}
+	last, monitors := samples[len(samples)-1], a.agent.Agent.Config.Monitors
+	full := map[string]bool{}
+	if m := last.GetMemory(); m != nil && monitors.Memory != nil {
+		full["memory"] = isFull(m.GetUsed(), m.GetTotal(), monitors.Memory.Threshold)
+	}
+	for _, v := range monitors.Volumes {
+		for _, sample := range last.GetVolumes() {
+			if sample.GetVolume() == v.Path {
+				full[v.Path] = isFull(sample.GetUsed(), sample.GetTotal(), v.Threshold)
+			}
+		}
+	}
+	for what, now := range full {
+		if a.s.volatile.setFull(a.agent.Agent.ID, what, now) && now {
+			a.s.log.Warn("workspace runs full", "workspace", a.agent.Workspace.Name, "owner", a.agent.Owner.Username, "what", what)
+		}
+	}
+	a.s.events.changed(a.agent.Workspace.ID)
+	return &proto.PushResourcesMonitoringUsageResponse{}, nil
+}
+
+// isFull reports whether so much is used that it is over a threshold in per cent;
+// 0 is none.
+func isFull(used, total int64, threshold int) bool {
+	return threshold > 0 && total > 0 && float64(used) > float64(total)*float64(threshold)/100
 }
 
 // BatchCreateLogs keeps what the agent logged, until it is too much.

@@ -131,6 +131,7 @@ func (s *Server) agentRoutes(r chi.Router) {
 	r.Get("/workspaceagents/{agent}", s.h(s.getAgent))
 	r.Get("/workspaceagents/{agent}/connection", s.h(s.getAgentConnection))
 	r.Get("/workspaceagents/{agent}/logs", s.h(s.getAgentLogs))
+	r.Get("/workspaceagents/{agent}/listening-ports", s.h(s.listPorts))
 	r.Get("/workspaceagents/{agent}/watch-metadata", s.h(s.watchMetadata))
 	r.Get("/workspaceagents/{agent}/watch-metadata-ws", s.h(s.watchMetadataSocket))
 	r.Get("/workspaceagents/{agent}/coordinate", s.h(s.coordinate))

@@ -240,6 +240,19 @@ func (s *Server) listTerminals(w http.ResponseWriter, r *http.Request) error {
 	return ok(w, list)
 }
 
+// listPorts lists the ports that processes of the workspace listen on.
+func (s *Server) listPorts(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.pathAgent(r, auth.SSH)
+	if err != nil {
+		return hidden(err)
+	}
+	list := api.ListeningPorts{Ports: []api.ListeningPort{}}
+	if err := s.askAgent(r.Context(), d, "/api/v0/listening-ports", &list); err != nil {
+		return refuse(http.StatusBadGateway, "The agent of the workspace does not answer.", err.Error())
+	}
+	return ok(w, list)
+}
+
 // askAgent gets JSON from an agent's HTTP API. Redirects are not followed: an
 // agent must not send the server elsewhere.
 func (s *Server) askAgent(ctx context.Context, d store.AgentDetail, path string, into any) error {

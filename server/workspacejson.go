@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -146,7 +147,7 @@ func (s *Server) agentJSON(a store.Agent) api.Agent {
 			out.StartupScriptBehavior = "blocking"
 		}
 	}
-	out.Health = agentHealth(out)
+	out.Health = agentHealth(out, s.volatile.fullOf(a.ID))
 	return out
 }
 
@@ -181,7 +182,7 @@ func agentStatus(a store.Agent, connected bool, now time.Time) api.AgentStatus {
 	return api.AgentConnecting
 }
 
-func agentHealth(a api.Agent) api.AgentHealth {
+func agentHealth(a api.Agent, full []string) api.AgentHealth {
 	switch {
 	case a.Status == api.AgentDisconnected:
 		return api.AgentHealth{Reason: "the connection to the agent is lost"}
@@ -193,6 +194,8 @@ func agentHealth(a api.Agent) api.AgentHealth {
 		return api.AgentHealth{Reason: "a start script failed"}
 	case a.LifecycleState == api.LifecycleShuttingDown:
 		return api.AgentHealth{Reason: "the agent is stopping"}
+	case len(full) > 0:
+		return api.AgentHealth{Reason: "nearly full: " + strings.Join(full, ", ")}
 	}
 	return api.AgentHealth{Healthy: true}
 }

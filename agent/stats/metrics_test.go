@@ -39,7 +39,11 @@ up{x=""} NaN
 
 func TestNamesOfMetrics(t *testing.T) {
 	for _, f := range []Family{
-		{Name: ""}, {Name: "1a"}, {Name: "a-b"}, {Name: "ä"}, {Name: "a\nb"},
+		{Name: ""},
+		{Name: "1a"},
+		{Name: "a-b"},
+		{Name: "ä"},
+		{Name: "a\nb"},
 		{Name: "a", Metrics: []Metric{{Labels: []Label{{"b:c", ""}}}}},
 		{Name: "a", Metrics: []Metric{{Labels: []Label{{"", ""}}}}},
 		{Name: "a", Metrics: []Metric{{Labels: []Label{{`b="`, ""}}}}},

@@ -121,19 +121,23 @@ func TestResources(t *testing.T) {
 		{"no groups", machine, hostMemory, hostCPU},
 		{
 			"container", v2.with(group2(".", "1073741824", "150000 100000")),
-			Usage{used2, gib}, cpu2(1.5),
+			Usage{used2, gib},
+			cpu2(1.5),
 		},
 		{
 			"container without limits", v2.with(group2(".", "max", "max 100000")),
-			Usage{used2, 16 * gib}, cpu2(4),
+			Usage{used2, 16 * gib},
+			cpu2(4),
 		},
 		{
 			"container with more than there is", v2.with(group2(".", "68719476736", "800000 100000")),
-			Usage{used2, 16 * gib}, cpu2(4),
+			Usage{used2, 16 * gib},
+			cpu2(4),
 		},
 		{
 			"container on two processors", v2.with(group2(".", "max", "max 100000")).with(files{"proc/self/status": "Name:\tcoder\nCpus_allowed_list:\t1,3\n"}),
-			Usage{used2, 16 * gib}, cpu2(2),
+			Usage{used2, 16 * gib},
+			cpu2(2),
 		},
 		{
 			"container in which nobody counts memory", v2.with(files{"sys/fs/cgroup/cgroup.events": "", "sys/fs/cgroup/cpu.stat": "usage_usec 7500000\n"}),
@@ -142,13 +146,15 @@ func TestResources(t *testing.T) {
 		{
 			"the inner limit is the least",
 			nested2.with(group2(".", "8589934592", "300000 100000")).with(group2("system.slice", "max", "max 100000")).with(group2("system.slice/agent.service", "2147483648", "50000 100000")),
-			Usage{used2, 2 * gib}, cpu2(0.5),
+			Usage{used2, 2 * gib},
+			cpu2(0.5),
 		},
 		{
 			"the outer limit is the least",
 			nested2.with(group2("system.slice", "1073741824", "50000 100000")).with(group2("system.slice/agent.service", "1073741824", "150000 100000")).
 				with(files{"sys/fs/cgroup/system.slice/agent.service/memory.current": "4096\n", "sys/fs/cgroup/system.slice/agent.service/cpu.stat": "usage_usec 1\n"}),
-			Usage{used2, gib}, cpu2(0.5),
+			Usage{used2, gib},
+			cpu2(0.5),
 		},
 		{
 			"machine", v2.with(files{"proc/self/cgroup": "0::/user.slice\n", "sys/fs/cgroup/cpu.stat": "usage_usec 1\n"}).with(group2("user.slice", "max", "max 100000")),
@@ -156,7 +162,8 @@ func TestResources(t *testing.T) {
 		},
 		{
 			"machine on which we have less", v2.with(files{"proc/self/cgroup": "0::/user.slice\n"}).with(group2("user.slice", "1073741824", "100000 100000")),
-			Usage{used2, gib}, cpu2(1),
+			Usage{used2, gib},
+			cpu2(1),
 		},
 		{
 			"our group is out of sight", v2.with(files{"proc/self/cgroup": "0::/../../agent\n"}).with(group2(".", "1073741824", "100000 100000")),
@@ -166,15 +173,18 @@ func TestResources(t *testing.T) {
 			"mounted elsewhere",
 			v2.with(files{"proc/self/mountinfo": "31 23 0:28 /a /sys/fs/c\\040g rw - cgroup2 c rw\n", "proc/self/cgroup": "0::/a\n"}).
 				with(group2("../c g", "1073741824", "150000 100000")),
-			Usage{used2, gib}, cpu2(1.5),
+			Usage{used2, gib},
+			cpu2(1.5),
 		},
 		{
 			"container of version 1", v1.with(group1(".", "1073741824", "150000")),
-			Usage{used2, gib}, cpu2(1.5),
+			Usage{used2, gib},
+			cpu2(1.5),
 		},
 		{
 			"container of version 1 without limits", v1.with(group1(".", unlimited1, "-1")),
-			Usage{used2, 16 * gib}, cpu2(4),
+			Usage{used2, 16 * gib},
+			cpu2(4),
 		},
 		{
 			"machine of version 1", nested1.with(atRoot).with(group1("docker/3f2a", unlimited1, "-1")),
@@ -182,11 +192,13 @@ func TestResources(t *testing.T) {
 		},
 		{
 			"machine of version 1 on which we have less", nested1.with(atRoot).with(group1("docker/3f2a", "1073741824", "150000")),
-			Usage{used2, gib}, cpu2(1.5),
+			Usage{used2, gib},
+			cpu2(1.5),
 		},
 		{
 			"container of version 1 that sees itself as the root", nested1.with(files{"proc/self/cgroup": "4:memory:/\n3:cpuacct,cpu:/\n"}),
-			Usage{used2, 16 * gib}, cpu2(4),
+			Usage{used2, 16 * gib},
+			cpu2(4),
 		},
 	} {
 		t.Run(tc.what, func(t *testing.T) {

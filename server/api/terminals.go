@@ -32,3 +32,21 @@ func (c *Client) Terminals(ctx context.Context, agent uuid.UUID) ([]Terminal, er
 	err := c.get(ctx, "/api/v2/workspaceagents/"+agent.String()+"/terminals", &out)
 	return out.Terminals, err
 }
+
+// ListeningPorts are the ports that processes of a workspace listen on.
+type ListeningPorts struct {
+	Ports []ListeningPort `json:"ports"`
+}
+
+// ListeningPort is one of them.
+type ListeningPort struct {
+	Process string `json:"process_name"` // "" when it is hidden from the agent
+	Network string `json:"network"`      // tcp
+	Port    uint16 `json:"port"`
+}
+
+// ListeningPorts lists the ports that can be forwarded to.
+func (c *Client) ListeningPorts(ctx context.Context, agent uuid.UUID) ([]ListeningPort, error) {
+	var out ListeningPorts
+	return out.Ports, c.get(ctx, "/api/v2/workspaceagents/"+agent.String()+"/listening-ports", &out)
+}
