@@ -20,6 +20,9 @@ const (
 	// idleFor is how long the memory of an idle agent is watched; the largest
 	// sample counts.
 	idleFor = 5 * time.Second
+	// quietFor is how long its use of processors is watched: 0.1 % are then six
+	// ticks of the clock that it is counted in.
+	quietFor = time.Minute
 	// bulkBytes and bulkFor bound what is moved through the agent.
 	bulkBytes = 10e9
 	bulkFor   = 60 * time.Second
@@ -50,9 +53,14 @@ func agentProcess(ctx context.Context, e *environment) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	cpu, err := idleCPU(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
 	rows := []row{
 		{name: "agent, start to connected, p50", value: started, unit: "ms", limits: []limit{atMost(200)}},
 		{name: "agent, PSS idle", value: idle, unit: "MB", limits: []limit{atMost(30)}},
+		{name: "agent, processor time idle", value: cpu, unit: "%", limits: []limit{atMost(0.1)}},
 	}
 	moved, peak, err := bulk(ctx, d, pid)
 	if err != nil {
@@ -150,20 +158,60 @@ func largestPSS(ctx context.Context, pid int, until <-chan time.Time) (float64, 
 // halves is the memory of an agent's network half pid and of its session host,
 // in MB.
 func halves(pid int) (float64, error) {
-	network, err := pss(pid)
+	return sumOf(pid, pss)
+}
+
+// sumOf adds up something of an agent's network half pid and of its session
+// host.
+func sumOf(pid int, of func(pid int) (float64, error)) (float64, error) {
+	sum, err := of(pid)
 	if err != nil {
 		return 0, err
 	}
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	for _, child := range strings.Fields(string(children)) {
 		host, convErr := strconv.Atoi(child)
-		sessions, pssErr := pss(host)
-		if err = errors.Join(err, convErr, pssErr); err != nil {
+		its, ofErr := of(host)
+		if err = errors.Join(err, convErr, ofErr); err != nil {
 			break
 		}
-		network += sessions
+		sum += its
 	}
-	return network, err
+	return sum, err
+}
+
+// idleCPU is which share of one processor an agent takes while nothing happens,
+// in per cent.
+func idleCPU(ctx context.Context, pid int) (float64, error) {
+	before, err := sumOf(pid, cpuTime)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	select {
+	case <-time.After(quietFor):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	after, err := sumOf(pid, cpuTime)
+	return (after - before) / time.Since(began).Seconds() * 100, err
+}
+
+// cpuTime is what a process has taken of processors, in seconds: the fields
+// utime and stime of proc_pid_stat(5), in hundredths.
+func cpuTime(pid int) (float64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(raw), ") ") // the name may have blanks
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	}
+	user, err := strconv.ParseFloat(fields[11], 64)
+	system, sysErr := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100, errors.Join(err, sysErr)
 }
 
 // pss is the proportional set size of a process in MB: pages that it shares
