@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,6 +151,10 @@ func (a *Agent) currentNetwork() *network {
 // ensureNetwork makes the node and finds the session host at the first manifest,
 // and applies later ones to them.
 func (a *Agent) ensureNetwork(ctx context.Context, m *proto.Manifest) (*network, error) {
+	home, err := os.UserHomeDir()
+	if err == nil {
+		a.writeSecrets(m, home) // before anybody can ask for them
+	}
 	if n := a.currentNetwork(); n != nil {
 		return n, n.apply(ctx, m)
 	}
