@@ -308,3 +308,22 @@ func TestBrowserAsksBeforeItRuns(t *testing.T) {
 	b.connected()
 	b.mustShow("ran-6\n")
 }
+
+// TestBrowserWaitsForScripts opens terminals while a start script runs that logins
+// should wait for: one that waits, and one that does not.
+func TestBrowserWaitsForScripts(t *testing.T) {
+	m, home, token := configured(t, "startup_script_behavior: blocking\nstartup_script: until [ -e ~/go ]; do sleep 0.05; done")
+	m.server.StartAgent(m.host, m.server.URL, token)
+	b := m.server.browse(t)
+	b.signIn("/@admin/ws/terminal")
+	b.do("wait", chromedp.WaitReady(`body[data-state=waiting]`), chromedp.WaitVisible("#overlay"))
+	b.screenshot("waiting")
+	if got := b.eval(`document.querySelector("#overlay-text").textContent`); got != "Startup Script" {
+		t.Errorf("the page waits for %q, want the script's name", got)
+	}
+	b.do("go on", chromedp.Click("#actions .main"))
+	b.connected()
+	b.do("again", chromedp.Navigate(b.url+"/@admin/ws/terminal?reconnect=6b4bb877-1c32-4029-b9fa-efa8c948d6d7"), chromedp.WaitReady(`body[data-state=waiting]`))
+	touch(t, filepath.Join(home, "go"))
+	b.connected()
+}

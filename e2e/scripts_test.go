@@ -175,3 +175,17 @@ func TestValuesAndApps(t *testing.T) {
 		return got, !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(got, w) })
 	})
 }
+
+// TestEnterGoesOnWithoutScripts waits at a terminal, sees what the scripts print,
+// and does not wait any longer.
+func TestEnterGoesOnWithoutScripts(t *testing.T) {
+	m, _, token := configured(t, "startup_script_behavior: blocking\nstartup_script: echo preparing; sleep 1000")
+	m.server.StartAgent(m.host, m.server.URL, token)
+	s := m.user.screen(t, "ssh", "ws")
+	s.mustShow("(Startup Script). Enter goes on without them.", patience)
+	s.mustShow("] preparing", patience)
+	s.typed("\r")
+	s.typed("echo in-$((40+2)); exit\r")
+	s.mustShow("in-42", patience)
+	s.mustEnd(0)
+}

@@ -32,7 +32,7 @@ func (o *sshOptions) ready(ctx context.Context, c *api.Client, p *progress) (api
 	}
 	if o.mustWait(agent) {
 		p.now("Waiting for the start scripts of " + ws.Name)
-		agent, err = awaitScripts(ctx, c, agent)
+		agent, err = awaitScripts(ctx, c, agent, p, !o.stdio)
 	}
 	return ws, agent, err
 }
@@ -94,31 +94,6 @@ func (o *sshOptions) mustWait(a api.Agent) bool {
 		return false
 	}
 	return o.wait == "yes" || a.StartupScriptBehavior == "blocking"
-}
-
-// scriptsRun reports whether start scripts may still run in that state. One
-// that was never reported counts: the agent is about to start.
-func scriptsRun(s api.AgentLifecycle) bool {
-	return s == api.LifecycleCreated || s == api.LifecycleStarting
-}
-
-// awaitScripts waits until the start scripts have ended, whether well or not.
-func awaitScripts(ctx context.Context, c *api.Client, a api.Agent) (api.Agent, error) {
-	for pause := firstPoll; scriptsRun(a.LifecycleState); pause = min(2*pause, lastPoll) {
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return a, ctx.Err()
-		}
-		var err error
-		if a, err = c.Agent(ctx, a.ID); err != nil {
-			return a, err
-		}
-	}
-	if a.LifecycleState == api.LifecycleStartError || a.LifecycleState == api.LifecycleStartTimeout {
-		fmt.Fprintf(os.Stderr, "The start scripts of agent %s did not end well (%s).\n", printable(a.Name), a.LifecycleState)
-	}
-	return a, nil
 }
 
 // usageEvery is how often an open session counts as use.

@@ -232,7 +232,30 @@ async function watchStart() {
   if (["", "created", "starting"].includes(life)) setTimeout(watchStart, 3000);
 }
 
+// started waits for start scripts that a template wants logins to wait for, as
+// long as the user does.
+async function started() {
+  let skipped = false;
+  for (let shown = false; !skipped; shown = true) {
+    let now;
+    try {
+      now = await (await fetch(api)).json();
+    } catch {
+      return;
+    }
+    if (now.startup_script_behavior !== "blocking" || !["created", "starting"].includes(now.lifecycle_state)) break;
+    const names = now.scripts.filter((s) => s.run_on_start && s.start_blocks_login).map((s) => s.display_name);
+    if (!shown) {
+      say("waiting");
+      overlay("Start scripts are still running", names.join(", "), [["Go on without them", () => { skipped = true; }, true]]);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  hide();
+}
+
 watchStart();
+await started();
 const asked = address().searchParams;
 const id = asked.get("reconnect");
 const run = asked.get("command") ?? "";
