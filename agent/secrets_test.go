@@ -35,7 +35,8 @@ func TestSecretFiles(t *testing.T) {
 	a := New(Config{Log: slog.New(slog.NewTextHandler(logs, nil))})
 	a.writeSecrets(&proto.Manifest{Secrets: []*proto.WorkspaceSecret{
 		secret("~/.config/app/token", "first"), secret("~/.config/app/token", "s3cret"), secret(filepath.Join(home, "kept"), "s3cret"),
-		secret("link", "s3cret"), secret("~/dir", "s3cret"), secret("kept/below", "s3cret"), {EnvName: "ONLY", Value: []byte("s3cret")},
+		secret("link", "s3cret"), secret("~/dir", "s3cret"), secret("kept/below", "s3cret"),
+		{EnvName: "ONLY", Value: []byte("s3cret")},
 	}}, home)
 	for path, want := range map[string]os.FileMode{".config/app/token": 0o600, "kept": 0o640, "target": 0o600} {
 		got, err := os.ReadFile(filepath.Join(home, path))
