@@ -33,6 +33,10 @@ type Config struct {
 	// not block. Nil is fine.
 	Status func(string)
 
+	// MetricsAddress is where the agent's metrics can be read by HTTP on this
+	// machine, as host:port; "" is nowhere.
+	MetricsAddress string
+
 	// Version is reported to the server; "" means api.Version.
 	Version string
 

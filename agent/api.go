@@ -27,6 +27,39 @@ func (n *network) serveAPI(ctx context.Context, ln net.Listener) {
 	mux.HandleFunc("GET /api/v0/listening-ports", n.getPorts)
 	mux.HandleFunc("GET /debug/prometheus", n.getMetrics)
 	mux.HandleFunc("DELETE /api/v0/terminals/{id}", n.deleteTerminal)
+	n.serveHTTP(ctx, ln, mux)
+}
+
+// serveMetrics answers on the address of Config.MetricsAddress until ctx ends.
+// An agent before this one may hold it for a moment; that it stays taken is said
+// once and no reason to end.
+func (n *network) serveMetrics(ctx context.Context) {
+	if n.cfg.MetricsAddress == "" {
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", n.getMetrics)
+	for said := false; ; said = true {
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", n.cfg.MetricsAddress)
+		if err == nil {
+			n.serveHTTP(ctx, ln, mux)
+			return
+		}
+		if !said {
+			n.cfg.Log.Warn("metrics are not served, trying again", "err", err)
+		}
+		select {
+		case <-time.After(listenAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// listenAgain is the wait until an address is tried again.
+const listenAgain = 5 * time.Second
+
+func (n *network) serveHTTP(ctx context.Context, ln net.Listener, mux *http.ServeMux) {
 	server := &http.Server{
 		Handler: mux, ReadTimeout: apiTimeout, WriteTimeout: apiTimeout,
 		ErrorLog: slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug),

@@ -117,6 +117,7 @@ func (n *network) serveSessions(ctx context.Context, m *proto.Manifest) error {
 		return fmt.Errorf("listen on tailnet port %d: %w", apiPort, err)
 	}
 	n.served.Go(func() { n.serveAPI(ctx, ln) })
+	n.served.Go(func() { n.serveMetrics(ctx) })
 	return nil
 }
 

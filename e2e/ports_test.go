@@ -50,3 +50,17 @@ func TestListeningPorts(t *testing.T) {
 		}
 	}
 }
+
+// TestMetrics reads the agent's metrics where it was told to serve them.
+func TestMetrics(t *testing.T) {
+	m := newQuietMachine(t)
+	m.server.StartAgent(m.host, m.server.URL, m.server.Create("ws"), "--prometheus-address", "127.0.0.1:2112")
+	shell := m.user.Shell("ws")
+	got := m.user.MustRun("ssh", "ws", "--", "curl -s http://127.0.0.1:2112/metrics")
+	for _, want := range []string{"# TYPE berth_agent_sessions gauge\nberth_agent_sessions{type=\"ssh\"} 2\n", "\nberth_agent_goroutines ", "\n# TYPE berth_agent_relay_lost_packets_total counter\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("metrics = %q, want %q among them", got, want)
+		}
+	}
+	shell.MustAwait(patience)
+}

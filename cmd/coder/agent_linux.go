@@ -28,6 +28,7 @@ type agentFlags struct {
 	logDir                string
 	sessions              host.Options
 	checkOnly             bool
+	metricsAddress        string
 	terminalSize          string
 	header                []string
 }
@@ -63,6 +64,8 @@ func agentCommand() *cobra.Command {
 	fs.StringVar(&f.logDir, "log-dir", os.TempDir(), "`directory` of the logs of sessions and scripts")
 	env(fs, "log-dir", "CODER_AGENT_LOG_DIR")
 	fs.BoolVar(&f.checkOnly, "check", false, "say what an agent here would run into, and end: with exit status 1 if it would not work")
+	fs.StringVar(&f.metricsAddress, "prometheus-address", "", "serve the agent's metrics at this `address`, like 127.0.0.1:2112")
+	env(fs, "prometheus-address", "CODER_AGENT_PROMETHEUS_ADDRESS")
 	f.sessionFlags(fs)
 	f.scriptFlags(fs)
 	cmd.AddCommand(sessionHostCommand())
@@ -153,7 +156,7 @@ func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	defer stop()
 	var systemd service
 	a := agent.New(agent.Config{
-		Client: client, StartHost: startHost(f.logDir), Sessions: f.sessions, Status: systemd.status, Log: log,
+		Client: client, StartHost: startHost(f.logDir), Sessions: f.sessions, Status: systemd.status, MetricsAddress: f.metricsAddress, Log: log,
 	})
 	var watching sync.WaitGroup
 	defer watching.Wait()
