@@ -141,7 +141,7 @@ func (a *Apps) note(p *probed, answered bool) {
 	defer a.mu.Unlock()
 	before := p.state
 	p.verdict = p.after(answered, p.Threshold)
-	if p.state != before && a.apps[p.ID] == p {
+	if p.state != before {
 		a.changedLocked()
 	}
 }

@@ -70,7 +70,7 @@ type value struct {
 	ended chan struct{} // closed when nothing runs for it any more
 
 	// Guarded by Metadata.mu.
-	gone   bool // no longer wanted; it stays in the map until nothing runs
+	gone   bool // not to be told; it stays in the map until nothing runs
 	result Result
 	run    uint64 // of result, among those of all values; 0 before the first
 }
@@ -163,9 +163,6 @@ func (m *Metadata) collect(ctx context.Context, v *value) {
 func (m *Metadata) store(v *value, r Result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if v.gone {
-		return
-	}
 	m.runs++
 	v.result, v.run = r, m.runs
 	m.changed.ring()

@@ -247,21 +247,58 @@ func TestReport(t *testing.T) {
 	})
 }
 
-// TestCloseReportsNothing ends runs whose end is nobody's business.
-func TestCloseReportsNothing(t *testing.T) {
+// TestForgottenValues are not told while what runs for them takes its time to
+// end, nor is how it ends.
+func TestForgottenValues(t *testing.T) {
+	for what, forget := range map[string]func(*Metadata){
+		"Update": func(m *Metadata) { m.Update(nil) },
+		"Close":  func(m *Metadata) { m.Close() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			runs := 0
+			m := NewMetadata(func(ctx context.Context, _ string) ([]byte, error) {
+				if runs++; runs > 1 {
+					<-ctx.Done()
+					time.Sleep(2 * time.Second)
+				}
+				return nil, ctx.Err()
+			})
+			defer m.Close()
+			m.Update([]Description{{Key: "a", Interval: 10 * time.Second, Timeout: time.Minute}})
+			time.Sleep(15 * time.Second)
+			if results, _ := m.since(0); len(results) != 1 {
+				t.Fatalf("results = %+v, want that of the first run", results)
+			}
+			go forget(m)
+			for range 3 {
+				synctest.Wait()
+				if results, _ := m.since(0); len(results) != 0 {
+					t.Errorf("results after %s = %+v, want none", what, results)
+				}
+				time.Sleep(time.Second)
+			}
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if len(m.values) != 0 {
+				t.Errorf("values that have ended after %s = %v, want none", what, m.values)
+			}
+		})
+	}
+}
+
+// TestClose may be called twice, and nothing begins after it.
+func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMetadata(func(ctx context.Context, _ string) ([]byte, error) { return hang(ctx) })
-		m.Update([]Description{{Key: "a", Interval: time.Minute}})
+		l := newLog()
+		m := NewMetadata(func(ctx context.Context, script string) ([]byte, error) { return l.run(ctx, script, hang) })
+		m.Update([]Description{{Key: "a", Script: "a", Interval: time.Minute}})
 		synctest.Wait()
 		m.Close()
 		m.Close()
-		if results, _ := m.since(0); len(results) != 0 {
-			t.Errorf("results after Close = %+v, want none", results)
-		}
-		m.Update([]Description{{Key: "b"}})
-		synctest.Wait()
-		if results, _ := m.since(0); len(results) != 0 {
-			t.Errorf("results of an update after Close = %+v, want none", results)
+		m.Update([]Description{{Key: "b", Script: "b"}})
+		time.Sleep(time.Minute)
+		if len(l.of("a")) != 1 || len(l.of("b")) != 0 {
+			t.Errorf("starts = %v, want one of a", l.starts)
 		}
 	})
 }
