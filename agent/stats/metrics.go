@@ -96,18 +96,21 @@ func (f Family) append(b []byte) []byte {
 	}
 	b = fmt.Appendf(b, "# TYPE %s %s\n", f.Name, kind)
 	for _, m := range f.Metrics {
-		b = append(b, f.Name...)
-		for i, l := range m.Labels {
-			b = fmt.Appendf(b, `%c%s="%s"`, "{,"[min(i, 1)], l.Name, escapeLabel.Replace(valid(l.Value)))
-		}
-		if len(m.Labels) > 0 {
-			b = append(b, '}')
-		}
-		b = append(b, ' ')
-		b = strconv.AppendFloat(b, m.Value, 'g', -1, 64)
-		b = append(b, '\n')
+		b = fmt.Appendf(b, "%s%s %s\n", f.Name, m.labels(), strconv.FormatFloat(m.Value, 'g', -1, 64))
 	}
 	return b
+}
+
+// labels writes those of a metric, in braces if there are any.
+func (m Metric) labels() string {
+	if len(m.Labels) == 0 {
+		return ""
+	}
+	var all []string
+	for _, l := range m.Labels {
+		all = append(all, l.Name+`="`+escapeLabel.Replace(valid(l.Value))+`"`)
+	}
+	return "{" + strings.Join(all, ",") + "}"
 }
 
 func valid(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }

@@ -46,7 +46,7 @@ func (r Resources) Monitor(
 		}
 		last = append(last, r.datapoint(asked.GetMemory().GetEnabled(), volumes))
 		if len(last) == wanted {
-			if err := pushWithin(ctx, slices.Clone(last), push); err != nil {
+			if err := pushWithin(ctx, last, push); err != nil {
 				return fmt.Errorf("report resources: %w", err)
 			}
 		}

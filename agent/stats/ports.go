@@ -40,7 +40,7 @@ type Port struct {
 	Network string `json:"network"`      // always tcp
 	Number  uint16 `json:"port"`
 
-	PID int    `json:"-"` // 0 when that is so
+	PID int    `json:"-"` // 0 when it is hidden, or not found yet
 	UID uint32 `json:"-"` // of the user who began to listen
 }
 
@@ -236,7 +236,7 @@ func (p *Ports) name(pid int) string {
 	process := strconv.Itoa(pid)
 	comm, _ := os.ReadFile(p.path(process, "comm"))
 	name := strings.TrimSuffix(string(comm), "\n")
-	if name == "MainThread" { // newer versions of Node call theirs so, and it is the process's too
+	if name == "MainThread" { // as runtimes of scripts may call theirs, and the process with it
 		args, _ := os.ReadFile(p.path(process, "cmdline"))
 		program, _, _ := strings.Cut(string(args), "\x00")
 		name = filepath.Base(program)
