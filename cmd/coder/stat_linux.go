@@ -178,7 +178,8 @@ func loads(ctx context.Context, samples ...func() (stats.CPU, error)) ([]amount,
 		if err != nil {
 			return nil, fmt.Errorf("measure processors: %w", err)
 		}
-		all[i] = amount{Used: after.Since(before[i]), Total: after.Cores, Unit: "cores"}
+		used := min(after.Since(before[i]), after.Cores) // limits are for each 100 ms, of which sampleTime has no whole number
+		all[i] = amount{Used: used, Total: after.Cores, Unit: "cores"}
 	}
 	return all, nil
 }

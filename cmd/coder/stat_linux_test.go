@@ -1,6 +1,13 @@
 package main
 
-import "testing"
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/berthdev/berth/agent/stats"
+)
 
 func TestAmounts(t *testing.T) {
 	for _, tc := range []struct {
@@ -20,4 +27,22 @@ func TestAmounts(t *testing.T) {
 			t.Errorf("%+v with the prefix %q = %q, want %q", tc.amount, tc.prefix, got, tc.want)
 		}
 	}
+}
+
+// TestLoads has a group with half a core that was watched from the beginning of
+// one period of its limit into that of another.
+func TestLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		working := func(share, cores float64) func() (stats.CPU, error) {
+			return func() (stats.CPU, error) {
+				return stats.CPU{At: time.Now(), Busy: time.Duration(share * float64(time.Since(began))), Cores: cores}, nil
+			}
+		}
+		got, err := loads(t.Context(), working(1.5, 2), working(0.6, 0.5))
+		want := []amount{{1.5, 2, "cores"}, {0.5, 0.5, "cores"}}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("loads = %v, %v, want %v", got, err, want)
+		}
+	})
 }
