@@ -218,3 +218,62 @@ func TestTTLAndExtend(t *testing.T) {
 		t.Errorf("workspace = %v, %v, %v, want an hour and the extended deadline", now.TTLMillis, now.LatestBuild.Deadline, err)
 	}
 }
+
+// TestTasksThatWork hold a lease until they say something else.
+func TestTasksThatWork(t *testing.T) {
+	d := start(t, Config{})
+	c := d.owner()
+	ws := d.configured(c, "blue", "apps: [{slug: robot, command: robot}]")
+	if err := c.UpdateTTL(t.Context(), ws.ID, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	token := d.agentToken(c, ws)
+	a := d.connect(token)
+	say := func(state agentproto.UpdateAppStatusRequest_AppStatusState, message string) {
+		t.Helper()
+		if _, err := a.UpdateAppStatus(t.Context(), &agentproto.UpdateAppStatusRequest{Slug: "robot", State: state, Message: message}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leases := func() []api.Lease {
+		t.Helper()
+		got, err := c.Activity(t.Context(), ws.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Leases
+	}
+	say(agentproto.UpdateAppStatusRequest_WORKING, "reading the code")
+	say(agentproto.UpdateAppStatusRequest_WORKING, "writing tests")
+	if got := leases(); len(got) != 1 || got[0].Holder != "task robot" || time.Until(got[0].ExpiresAt) < 4*time.Minute {
+		t.Errorf("leases while the task works = %+v, want one for some minutes", got)
+	}
+	if now, err := c.Workspace(t.Context(), ws.ID); err != nil || time.Until(*now.LatestBuild.Deadline) < 4*time.Minute {
+		t.Errorf("deadline while the task works = %v, %v, want it put off", now.LatestBuild.Deadline, err)
+	}
+	if now, err := c.Agent(t.Context(), ws.LatestBuild.Resources[0].Agents[0].ID); err != nil || len(now.Apps[0].Statuses) != 1 || now.Apps[0].Statuses[0].Message != "writing tests" {
+		t.Errorf("status of the app = %+v, %v, want what it said last", now.Apps, err)
+	}
+	if _, err := a.UpdateStats(t.Context(), &agentproto.UpdateStatsRequest{}); err != nil {
+		t.Errorf("UpdateStats: %v", err)
+	}
+	say(agentproto.UpdateAppStatusRequest_IDLE, "")
+	if got := leases(); len(got) != 0 {
+		t.Errorf("leases of an idle task = %+v, want none", got)
+	}
+	for body, status := range map[string]int{
+		`{"app_slug":"robot","state":"working","message":"x"}`:                             200,
+		`{"app_slug":"robot","state":"complete","uri":"https://example.com/pull/1"}`:       200,
+		`{"app_slug":"other","state":"working"}`:                                           400,
+		`{"app_slug":"robot","state":"dancing"}`:                                           400,
+		`{"app_slug":"robot","state":"idle","uri":"javascript:alert(1)"}`:                  400,
+		`{"app_slug":"robot","state":"idle","message":"` + strings.Repeat("x", 161) + `"}`: 400,
+	} {
+		if got := d.call("PATCH", "/api/v2/workspaceagents/me/app-status", token, body); got.StatusCode != status {
+			t.Errorf("PATCH app-status %s = %d %s, want %d", body, got.StatusCode, got.body, status)
+		}
+	}
+	if got := d.call("PATCH", "/api/v2/workspaceagents/me/app-status", c.Token, `{"app_slug":"robot","state":"idle"}`); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("app-status with a user's token = %d, want 401", got.StatusCode)
+	}
+}

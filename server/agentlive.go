@@ -29,8 +29,9 @@ type agentLive struct {
 
 type liveAgent struct {
 	metadata map[string]api.MetadataResult
-	health   map[uuid.UUID]string // of apps
-	full     map[string]bool      // memory and paths of volumes
+	health   map[uuid.UUID]string     // of apps
+	full     map[string]bool          // memory and paths of volumes
+	status   map[string]api.AppStatus // of apps, by slug
 }
 
 func (l *agentLive) ofLocked(agent uuid.UUID) *liveAgent {
@@ -39,7 +40,7 @@ func (l *agentLive) ofLocked(agent uuid.UUID) *liveAgent {
 		if l.agents == nil {
 			l.agents = map[uuid.UUID]*liveAgent{}
 		}
-		a = &liveAgent{metadata: map[string]api.MetadataResult{}, health: map[uuid.UUID]string{}, full: map[string]bool{}}
+		a = &liveAgent{metadata: map[string]api.MetadataResult{}, health: map[uuid.UUID]string{}, full: map[string]bool{}, status: map[string]api.AppStatus{}}
 		l.agents[agent] = a
 	}
 	return a
@@ -104,6 +105,23 @@ func (l *agentLive) appHealth(agent uuid.UUID, app store.AgentApp) string {
 		return health
 	}
 	return "initializing"
+}
+
+// setStatus takes what an app says of itself.
+func (l *agentLive) setStatus(agent uuid.UUID, slug string, status api.AppStatus) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ofLocked(agent).status[slug] = status
+}
+
+// statuses are what the apps of an agent said last, by their slugs.
+func (l *agentLive) statuses(agent uuid.UUID) map[string]api.AppStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.agents[agent]; a != nil {
+		return maps.Clone(a.status)
+	}
+	return nil
 }
 
 // setFull takes whether something of an agent is fuller than it should be, and

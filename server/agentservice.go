@@ -113,6 +113,9 @@ func (a *agentService) UpdateStats(ctx context.Context, req *proto.UpdateStatsRe
 			return nil, a.trouble("write use of workspace", err)
 		}
 	}
+	if err := a.s.holdTasks(ctx, a.agent); err != nil {
+		return nil, a.trouble("write the lease of a task", err)
+	}
 	return &proto.UpdateStatsResponse{ReportInterval: durationpb.New(statsEvery)}, nil
 }
 

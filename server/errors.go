@@ -21,6 +21,15 @@ type problem struct {
 }
 
 func (p *problem) Error() string { return p.body.Message }
+
+// detail is what is wrong, with the field that it is wrong with.
+func (p *problem) detail() string {
+	for _, v := range p.body.Validations {
+		return v.Field + ": " + v.Detail
+	}
+	return p.body.Message
+}
+
 func (p *problem) Unwrap() error { return p.cause }
 
 func refuse(status int, message, detail string) *problem {

@@ -60,6 +60,7 @@ func (s *Server) openRoutes(r chi.Router) {
 	r.Post("/users/validate-password", s.h(s.validatePassword))
 	r.Get("/init-script/{os}/{arch}", s.h(s.getInitScript))
 	r.Get("/workspaceagents/me/rpc", s.h(s.agentRPC))
+	r.Patch("/workspaceagents/me/app-status", s.h(s.patchAppStatus))
 	s.leaseRoutes(r, "/workspaceagents/me/leases", s.agentHolder)
 }
 

@@ -138,7 +138,11 @@ func (s *Server) agentJSON(a store.Agent) api.Agent {
 		out.DisplayApps = displayApps
 	}
 	for _, app := range a.Config.Apps {
-		out.Apps = append(out.Apps, appJSON(app, s.volatile.appHealth(a.ID, app)))
+		shown := appJSON(app, s.volatile.appHealth(a.ID, app))
+		if status, is := s.volatile.statuses(a.ID)[app.Slug]; is {
+			shown.Statuses = append(shown.Statuses, status)
+		}
+		out.Apps = append(out.Apps, shown)
 	}
 	for _, script := range a.Config.Scripts {
 		out.Scripts = append(out.Scripts, scriptJSON(script))
@@ -162,7 +166,7 @@ func appJSON(a store.AgentApp, health string) api.App {
 	out := api.App{
 		ID: a.ID, URL: a.URL, External: a.External, Slug: a.Slug, DisplayName: a.Name, Command: a.Command, Icon: a.Icon,
 		Subdomain: a.Subdomain, SharingLevel: a.Share, Health: health, Hidden: a.Hidden, OpenIn: a.OpenIn, Group: a.Group,
-		Healthcheck: api.Healthcheck{URL: a.HealthURL, Interval: int(a.HealthEvery / time.Second), Threshold: a.Threshold}, Statuses: []struct{}{},
+		Healthcheck: api.Healthcheck{URL: a.HealthURL, Interval: int(a.HealthEvery / time.Second), Threshold: a.Threshold}, Statuses: []api.AppStatus{},
 	}
 	return out
 }

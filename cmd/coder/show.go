@@ -133,6 +133,9 @@ func describeParts(a api.Agent, values []api.Metadata) (lines [][]string) {
 		if app.URL != "" {
 			text += ": " + app.URL
 		}
+		if n := len(app.Statuses); n > 0 {
+			text += fmt.Sprintf(" (%s: %s)", app.Statuses[n-1].State, app.Statuses[n-1].Message)
+		}
 		lines = append(lines, []string{"  app", text})
 	}
 	for _, v := range values {

@@ -103,7 +103,32 @@ type App struct {
 	Group         string    `json:"group,omitempty"`
 
 	Healthcheck Healthcheck `json:"healthcheck"`
-	Statuses    []struct{}  `json:"statuses"` // none are kept
+	Statuses    []AppStatus `json:"statuses"` // the last one, if there is any
+}
+
+// AppStatus is what a task that is an App says of itself: working, idle, complete
+// or failure.
+type AppStatus struct {
+	ID                 uuid.UUID `json:"id"`
+	CreatedAt          time.Time `json:"created_at"`
+	WorkspaceID        uuid.UUID `json:"workspace_id"`
+	AgentID            uuid.UUID `json:"agent_id"`
+	AppID              uuid.UUID `json:"app_id"`
+	State              string    `json:"state"`
+	Message            string    `json:"message"`
+	URI                string    `json:"uri"`
+	Icon               string    `json:"icon"`
+	NeedsUserAttention bool      `json:"needs_user_attention"`
+}
+
+// PatchAppStatusRequest is how a task says it, with the agent's token.
+type PatchAppStatusRequest struct {
+	AppSlug            string `json:"app_slug"`
+	State              string `json:"state"`
+	Message            string `json:"message"`
+	URI                string `json:"uri"`
+	Icon               string `json:"icon,omitempty"`                 // accepted and ignored
+	NeedsUserAttention bool   `json:"needs_user_attention,omitempty"` // accepted and ignored
 }
 
 // Healthcheck is how the health of an App is found out; an empty URL is not at
