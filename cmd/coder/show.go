@@ -86,6 +86,9 @@ func showWorkspace(w io.Writer, ws api.Workspace, values map[uuid.UUID][]api.Met
 		lines = append(lines, []string{"resource", r.Type + "." + r.Name})
 		for _, a := range r.Agents {
 			lines = append(lines, []string{"  agent", describeAgent(ws, a, now)})
+			if a.FirstConnectedAt != nil && a.LastConnectedAt != nil {
+				lines = append(lines, []string{"  contact", contact(a, now)})
+			}
 			lines = append(lines, describeParts(a, values[a.ID])...)
 		}
 	}
@@ -117,6 +120,18 @@ func showActivity(w io.Writer, a api.Activity, now time.Time) error {
 		return nil
 	}
 	return printTable(w, lines)
+}
+
+// contact tells of the first and the last contact with an agent.
+func contact(a api.Agent, now time.Time) string {
+	text := "first " + ago(*a.FirstConnectedAt, now)
+	switch {
+	case a.Status == api.AgentConnected:
+		return text + ", connected " + ago(*a.LastConnectedAt, now)
+	case a.DisconnectedAt != nil:
+		return text + ", last " + ago(*a.DisconnectedAt, now)
+	}
+	return text
 }
 
 // describeParts tells how the apps of an agent are, and what is known of the
