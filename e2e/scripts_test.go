@@ -107,6 +107,9 @@ func TestScripts(t *testing.T) {
 		got := m.user.MustRun("list", "-o", "json")
 		return got, strings.Contains(got, `"lifecycle_state": "off"`)
 	})
+	if got := m.user.MustRun("show", "ws"); !strings.Contains(got, "Prepare at start: ok, in ") || !strings.Contains(got, "Shutdown Script at stop: ok, in ") {
+		t.Errorf("coder show after the end = %q, want how scripts ended", got)
+	}
 	if all := m.user.MustRun("logs", "ws"); strings.Count(all, "hello from prepare") != 1 {
 		t.Errorf("coder logs = %q, want the start script's line once, also over a crash", all)
 	}

@@ -238,6 +238,10 @@ func TestAppHealthAndScriptRuns(t *testing.T) {
 		t.Error("a run of somebody else's script was taken")
 	}
 	runs, err := d.store.ScriptRuns(t.Context(), []uuid.UUID{agent.ID})
+	timings, timingsErr := c.Timings(t.Context(), ws.LatestBuild.ID)
+	if timingsErr != nil || len(timings.Scripts) != 1 || timings.Scripts[0].DisplayName != "Startup Script" || timings.Scripts[0].AgentName != "main" {
+		t.Errorf("timings = %+v, %v, want the run with its names", timings, timingsErr)
+	}
 	if err != nil || len(runs) != 1 || runs[0].Status != "exit_failure" || runs[0].Stage != "start" || runs[0].ExitCode != 3 {
 		t.Errorf("runs = %+v, %v, want the one", runs, err)
 	}

@@ -124,6 +124,7 @@ func (s *Server) workspaceRoutes(r chi.Router) {
 	r.Get("/workspacebuilds/{build}", s.h(s.getBuild))
 	r.Get("/workspacebuilds/{build}/parameters", s.h(s.listBuildParameters))
 	r.Get("/workspacebuilds/{build}/resources", s.h(s.listBuildResources))
+	r.Get("/workspacebuilds/{build}/timings", s.h(s.getTimings))
 	r.Get("/workspacebuilds/{build}/logs", s.h(s.getBuildLogs))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,8 +43,13 @@ func showCommand(g *globals) *cobra.Command {
 				if err != nil && api.StatusCode(err) != http.StatusNotFound { // other servers have no such route
 					return err
 				}
+				timings, err := c.Timings(cmd.Context(), ws.LatestBuild.ID)
+				if err != nil && api.StatusCode(err) != http.StatusNotFound {
+					return err
+				}
 				now := time.Now()
-				return errors.Join(showWorkspace(cmd.OutOrStdout(), ws, values, now), showActivity(cmd.OutOrStdout(), activity, now))
+				return errors.Join(
+					showWorkspace(cmd.OutOrStdout(), ws, values, now), showScriptRuns(cmd.OutOrStdout(), timings, now), showActivity(cmd.OutOrStdout(), activity, now))
 			}
 			return fmt.Errorf("unknown output format %q, want text or json", output)
 		},
@@ -96,6 +102,23 @@ func showWorkspace(w io.Writer, ws api.Workspace, values map[uuid.UUID][]api.Met
 		for i := range l {
 			l[i] = printable(l[i])
 		}
+	}
+	return printTable(w, lines)
+}
+
+// showScriptRuns tells how scripts ended.
+func showScriptRuns(w io.Writer, t api.Timings, now time.Time) error {
+	var lines [][]string
+	for _, run := range t.Scripts {
+		text := fmt.Sprintf("%s at %s: %s", run.DisplayName, run.Stage, strings.ReplaceAll(run.Status, "_", " "))
+		if run.ExitCode != 0 {
+			text += fmt.Sprintf(" (exit code %d)", run.ExitCode)
+		}
+		took := run.EndedAt.Sub(run.StartedAt).Round(time.Millisecond)
+		lines = append(lines, []string{"script", printable(fmt.Sprintf("%s, in %v, %s", text, took, ago(run.EndedAt, now)))})
+	}
+	if len(lines) == 0 {
+		return nil
 	}
 	return printTable(w, lines)
 }

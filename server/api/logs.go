@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -82,4 +83,29 @@ func (c *Client) AgentMetadata(ctx context.Context, agent uuid.UUID) (list []Met
 		}
 	}
 	return nil, errors.Join(lines.Err(), errors.New("read the metadata: the stream ended"))
+}
+
+// Timings is how long the parts of a build took.
+type Timings struct {
+	Scripts     []ScriptTiming `json:"agent_script_timings"`
+	Provisioner []struct{}     `json:"provisioner_timings"`      // none are known
+	Connections []struct{}     `json:"agent_connection_timings"` // none are known
+}
+
+// ScriptTiming is the last run of a script in a stage: start, stop or cron.
+type ScriptTiming struct {
+	StartedAt   time.Time `json:"started_at"`
+	EndedAt     time.Time `json:"ended_at"`
+	ExitCode    int       `json:"exit_code"`
+	Stage       string    `json:"stage"`
+	Status      string    `json:"status"` // ok, exit_failure, timed_out or pipes_left_open
+	DisplayName string    `json:"display_name"`
+	AgentID     string    `json:"workspace_agent_id"`
+	AgentName   string    `json:"workspace_agent_name"`
+}
+
+// Timings says how long the parts of a build took.
+func (c *Client) Timings(ctx context.Context, build uuid.UUID) (Timings, error) {
+	var out Timings
+	return out, c.get(ctx, "/api/v2/workspacebuilds/"+build.String()+"/timings", &out)
 }
