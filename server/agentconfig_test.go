@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -284,5 +285,22 @@ func TestResourcesRunFull(t *testing.T) {
 	}
 	if n := strings.Count(d.logs.String(), "workspace runs full"); n != 2 {
 		t.Errorf("the log says %d times that something is full, want once for memory and once for /home", n)
+	}
+}
+
+// The example of the docs is one that works.
+func TestAgentConfigOfTheDocs(t *testing.T) {
+	raw, err := os.ReadFile("../docs/agent-config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(raw), "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/agent-config.md has no example")
+	}
+	spec := store.AgentSpec{Environment: map[string]string{}}
+	if err := configure(&spec, example); err != nil || len(spec.Config.Scripts) != 4 || len(spec.Config.Apps) != 1 {
+		t.Errorf("example = %+v, %v, want four scripts and an app", spec.Config, err)
 	}
 }
