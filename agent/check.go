@@ -244,6 +244,7 @@ func (k *check) relay(ctx context.Context) Finding {
 		return f
 	}
 	f.Err = errors.Join(append(errs, errors.New("no relay is reached"))...)
+	f.Mild = proxyOf(k.client.URL) != nil // through which the agent goes, and this did not
 	return f
 }
 

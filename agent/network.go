@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,7 +163,7 @@ func (n *network) coordinate(ctx context.Context, rpc tailnetproto.DRPCTailnetCl
 // ends the host. It is done once.
 func (n *network) endSessions() {
 	n.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), n.cfg.Sessions.StopTimeout+endGrace)
+		ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(n.cfg.Sessions.StopTimeout, host.DefaultStopTimeout)+endGrace)
 		defer cancel()
 		left, err := n.host.End(ctx, n.scripts.Load())
 		if err != nil {

@@ -111,7 +111,9 @@ func onlyChild(pid int) (string, error) {
 // removeCgroup removes a cgroup and those below it, whose processes are dying.
 func (s *Systemd) removeCgroup(root string) {
 	s.world.t.Helper()
-	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
 	for {
 		var dirs []string
 		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -126,11 +128,12 @@ func (s *Systemd) removeCgroup(root string) {
 		if len(dirs) == 0 {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C: // nobody tells when the last process is gone
+		case <-deadline:
 			s.world.t.Errorf("the cgroup %s is still in use", root)
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 

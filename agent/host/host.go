@@ -272,7 +272,7 @@ func (h *host) closeParts(stop bool) (err error) {
 		}
 		err = errors.Join(p.ssh.Close(), p.terminals.Close(), p.streams.Close())
 		if stop {
-			ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(p.stopTimeout, defaultStopTimeout))
+			ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(p.stopTimeout, DefaultStopTimeout))
 			defer cancel()
 			p.scripts.Stop(ctx)
 		}
@@ -281,8 +281,8 @@ func (h *host) closeParts(stop bool) (err error) {
 	return err
 }
 
-// defaultStopTimeout is Options.StopTimeout when it is 0.
-const defaultStopTimeout = 45 * time.Second
+// DefaultStopTimeout is Options.StopTimeout when it is 0.
+const DefaultStopTimeout = 45 * time.Second
 
 // carry serves one connection of a user until it ends.
 func (h *host) carry(ctx context.Context, kind string, conn net.Conn) {

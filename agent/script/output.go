@@ -75,10 +75,9 @@ func (o *output) line(isError bool, text string) {
 func (o *output) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.left > 0 {
-		o.report(Event{Line: &Line{
-			Source: o.script.Source, Time: time.Now(), Text: fmt.Sprintf("[%d lines are left out here; all of them are in %s]", o.left, o.path),
-		}})
+	if word := fmt.Sprintf("[%d lines are left out here; all of them are in %s]", o.left, o.path); o.left > 0 && len(word)+lineCost <= o.tail {
+		o.report(Event{Line: &Line{Source: o.script.Source, Time: time.Now(), Text: word}})
+		o.tail -= len(word) + lineCost // else a script that runs each second could fill the log with it
 		o.left = 0
 	}
 	for _, l := range o.kept {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,17 +140,22 @@ func command(s Script, login Login, file string) *exec.Cmd {
 	return &exec.Cmd{Path: words[0], Args: words, Env: login.Env, Dir: login.Dir}
 }
 
-// writeText puts the text of a script where its interpreter finds it.
-func writeText(dir string, s Script) (file string, err error) {
+// writeText puts the text of a script where its interpreter finds it: in place
+// of what a run left there that was killed.
+func writeText(dir string, s Script, stage Stage) (file string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	f, err := os.CreateTemp(dir, "script-*")
+	name := filepath.Join(dir, ".script-"+string(stage))
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
 	if err != nil {
 		return "", err
 	}
 	_, err = io.WriteString(f, s.Text)
-	if err := errors.Join(err, f.Chmod(0o700), f.Close()); err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil
@@ -182,7 +188,7 @@ func (r *Runner) runProcess(ctx context.Context, s *scripted, done *Run) error {
 	if err != nil {
 		return err
 	}
-	file, err := writeText(r.scriptDir(s.Script), s.Script)
+	file, err := writeText(r.scriptDir(s.Script), s.Script, done.Stage)
 	if err != nil {
 		s.out.say(true, "its text is in no file: %v", err)
 	}

@@ -187,11 +187,15 @@ func (r *Runner) runAll(ctx context.Context, at []*scripted, stage Stage) (all w
 				s.out.say(true, "coder:after %s: there is no such script", name)
 			}
 			if p.circle[i] {
-				results[i] = r.refuse(s, stage)
+				results[i] = r.refuse(s, stage, "it waits for itself, by its coder:after lines and those of other scripts, and does not run")
 				return
 			}
 			for _, before := range p.after[i] {
 				<-ended[before]
+			}
+			if ctx.Err() != nil { // it must not begin what is to end
+				results[i] = r.refuse(s, stage, "it did not run: its time was over while it waited for others")
+				return
 			}
 			results[i] = r.run(ctx, s, stage).Status
 		})
@@ -204,9 +208,9 @@ func (r *Runner) runAll(ctx context.Context, at []*scripted, stage Stage) (all w
 	return all
 }
 
-// refuse reports a script that waits for itself.
-func (r *Runner) refuse(s *scripted, stage Stage) Status {
-	s.out.say(true, "it waits for itself, by its coder:after lines and those of other scripts, and does not run")
+// refuse reports a script that does not run.
+func (r *Runner) refuse(s *scripted, stage Stage, why string) Status {
+	s.out.say(true, "%s", why)
 	now := time.Now()
 	r.ended(s, Run{Script: s.ID, Name: s.Name, Stage: stage, Start: now, End: now, ExitCode: notStarted, Status: ExitFailure})
 	return ExitFailure

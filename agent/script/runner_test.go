@@ -377,7 +377,7 @@ func TestBlocking(t *testing.T) {
 
 func TestEnvironmentOfScripts(t *testing.T) {
 	l := newLab(t)
-	s := atStart("env", `echo "$CODER_SCRIPT_DATA_DIR"; echo "$CODER_SCRIPT_BIN_DIR"; stat -c %a "$CODER_SCRIPT_DATA_DIR" "$CODER_SCRIPT_BIN_DIR"; pwd; ls "$CODER_SCRIPT_DATA_DIR" | wc -l`)
+	s := atStart("env", `echo "$CODER_SCRIPT_DATA_DIR"; echo "$CODER_SCRIPT_BIN_DIR"; stat -c %a "$CODER_SCRIPT_DATA_DIR" "$CODER_SCRIPT_BIN_DIR"; pwd; ls -A "$CODER_SCRIPT_DATA_DIR" | wc -l`)
 	l.Set([]Script{s})
 	data := filepath.Join(l.dir, "coder-script-data")
 	want := []string{filepath.Join(data, s.Source.String()), filepath.Join(data, "bin"), "700", "700", l.dir, "1"}
@@ -386,5 +386,38 @@ func TestEnvironmentOfScripts(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(data, s.Source.String())); err != nil || len(left) != 0 {
 		t.Errorf("files after the run = %v, %v, want none", left, err)
+	}
+}
+
+// TestStopLetsNothingBegin stops while one script waits for another.
+func TestStopLetsNothingBegin(t *testing.T) {
+	l := newLab(t)
+	first := atStart("first", "echo runs; sleep 1000")
+	second := atStart("second", "# coder:after first\ntouch began; sleep 1000")
+	l.Set([]Script{first, second})
+	l.until("start", func(e Event) bool { return e.Line != nil && e.Line.Text == "runs" })
+	l.Stop(t.Context())
+	l.Close()
+	if _, err := os.Stat(filepath.Join(l.dir, "began")); err == nil {
+		t.Error("a script began after the stop")
+	}
+	if got := texts(l.untilPhase(Off), second); len(got) != 1 || !strings.Contains(got[0], "did not run") {
+		t.Errorf("lines of the script = %q, want that it did not run", got)
+	}
+}
+
+// TestWordOnMuchOutput runs a script again and again whose room is used up: the
+// word on what is left out must not fill the log of the others.
+func TestWordOnMuchOutput(t *testing.T) {
+	told := 0
+	o := newOutput(Script{}, "/x.log", 1, func(e Event) { told += len(e.Line.Text) + lineCost })
+	for range 2000 {
+		for range 100 {
+			o.line(false, strings.Repeat("x", 100))
+		}
+		o.flush()
+	}
+	if most := 1 << 20; told > most {
+		t.Errorf("%d bytes were told, want at most the %d that a server takes", told, most)
 	}
 }

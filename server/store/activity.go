@@ -203,7 +203,7 @@ func (s *Store) Leases(ctx context.Context, workspace uuid.UUID) ([]Lease, error
 }
 
 // NextDeadline is the earliest deadline of a workspace that runs, with its id;
-// the zero time when there is none. Those of after and before it are left out.
+// the zero time when there is none. Some workspaces can be left out.
 func (s *Store) NextDeadline(ctx context.Context, without []uuid.UUID) (workspace uuid.UUID, deadline time.Time, err error) {
 	var w Workspace
 	q := s.read.NewSelect().Model(&w).Relation("LatestBuild").Relation("LatestBuild.Job").

@@ -239,7 +239,7 @@ async function started() {
   for (let shown = false; !skipped; shown = true) {
     let now;
     try {
-      now = await (await fetch(api)).json();
+      now = await (await fetch(api, { signal: AbortSignal.timeout(10000) })).json();
     } catch {
       return;
     }
