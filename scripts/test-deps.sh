@@ -9,7 +9,7 @@ want='ssh:openssh-client sshd:openssh-server sftp:openssh-client rsync:rsync ngi
 ip:iproute2 iptables:iptables git:git gcc:gcc setpriv:util-linux zstd:zstd curl:curl wget:wget
 sshfs:sshfs xauth:xauth ansible:ansible-core script:bsdutils ps:procps
 node:nodejs npm:npm vim:vim tmux:tmux chromium:chromium
-systemctl:systemd dbus-daemon:dbus useradd:passwd'
+systemctl:systemd dbus-daemon:dbus useradd:passwd mkfs.ext4:e2fsprogs mount:mount unshare:util-linux'
 missing=''
 for pair in $want; do
 	command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
