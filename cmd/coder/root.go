@@ -34,7 +34,7 @@ func rootCommand(g *globals) *cobra.Command {
 		sshCommand(g), terminalCommand(g), pingCommand(g), logsCommand(g),
 		scheduleCommand(g), keepaliveCommand(g),
 		versionCommand(), statCommand(),
-		serverCommand(), agentCommand(),
+		serverCommand(), agentCommand(), homePersistCommand(),
 	)
 	return root
 }
