@@ -5,9 +5,10 @@ PROTOS     = tailnet/proto/tailnet.proto agent/proto/agent.proto
 PLATFORMS  = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 LDFLAGS    = -s -w
 # ts_omit_debugeventbus keeps a debug page, and html/template with it, out of
-# the slim build, and ts_omit_tailnetlock signatures of node keys that only
-# Tailscale's own server makes; rules_test.go checks what is left.
-SLIM_TAGS  = slim,ts_omit_debugeventbus,ts_omit_tailnetlock
+# the slim build, ts_omit_tailnetlock signatures of node keys that only
+# Tailscale's own server makes, and the rest what sets up a machine's DNS, which
+# our nodes never touch; rules_test.go checks what is left.
+SLIM_TAGS  = slim,ts_omit_debugeventbus,ts_omit_tailnetlock,ts_omit_dbus,ts_omit_networkmanager,ts_omit_resolved
 PORT      ?= 7080
 RELAY_PORT ?= 3478
 export CGO_ENABLED ?= 0
