@@ -65,6 +65,7 @@ type fakeServer struct {
 	calls    []string
 	states   []proto.Lifecycle_State
 	lines    []string
+	breakAt  string // a line at whose first arrival the session breaks, unanswered
 	sessions []*websocket.Conn
 	news     chan struct{}
 }
@@ -147,11 +148,20 @@ func (s *fakeServer) UpdateStats(context.Context, *proto.UpdateStatsRequest) (*p
 
 func (s *fakeServer) BatchCreateLogs(_ context.Context, req *proto.BatchCreateLogsRequest) (*proto.BatchCreateLogsResponse, error) {
 	s.mu.Lock()
+	broken := false
 	for _, l := range req.Logs {
 		s.lines = append(s.lines, l.Output)
+		broken = broken || l.Output == s.breakAt
+	}
+	if broken {
+		s.breakAt = ""
+		s.sessions[len(s.sessions)-1].CloseNow()
 	}
 	s.mu.Unlock()
 	defer s.called("BatchCreateLogs")
+	if broken {
+		return nil, errors.New("the session breaks")
+	}
 	return &proto.BatchCreateLogsResponse{}, nil
 }
 
@@ -240,6 +250,29 @@ func TestServerWithMandatoryCallsOnly(t *testing.T) {
 	}
 	if first := strings.Join(s.calls[:2], " "); first != "GetManifest UpdateStartup" && s.calls[0] != "GetManifest" {
 		t.Errorf("first calls = %s, want the manifest", first)
+	}
+}
+
+// TestLastStateOutlivesABreak breaks the session while the server is told what
+// the scripts of the stop printed: the next session tells it, and the rest.
+func TestLastStateOutlivesABreak(t *testing.T) {
+	stop, source := uuid.New(), uuid.New()
+	s := startFakeServer(t, &proto.Manifest{Scripts: []*proto.WorkspaceAgentScript{
+		{Id: stop[:], LogSourceId: source[:], DisplayName: "stop", Script: "echo ended", RunOnStop: true},
+	}})
+	_, end := startAgent(t, s)
+	s.until("ready", func() bool { return slices.Contains(s.states, proto.Lifecycle_READY) })
+	s.mu.Lock()
+	s.breakAt = "ended"
+	s.mu.Unlock()
+	if err := end(); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if !slices.Equal(s.lines, []string{"ended", "ended"}) {
+		t.Errorf("lines = %q, want the one that was not answered again", s.lines)
+	}
+	if last := s.states[len(s.states)-1]; last != proto.Lifecycle_OFF {
+		t.Errorf("states = %v, want off at the end", s.states)
 	}
 }
 

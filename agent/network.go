@@ -52,9 +52,11 @@ type network struct {
 	once     sync.Once
 	setup    host.Setup // of the session with the server that is or was last
 
-	reported atomic.Uint64                      // number of the last event that the server has
-	scripts  atomic.Uint64                      // the same of what scripts did
-	left     chan []host.Numbered[script.Event] // 1: what they did when the host had ended
+	reported atomic.Uint64 // number of the last event that the server has
+	scripts  atomic.Uint64 // the same of what scripts did
+
+	ended chan struct{}                 // closed when the host has ended
+	left  []host.Numbered[script.Event] // what scripts did last; set before that
 }
 
 func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
@@ -67,7 +69,7 @@ func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	n := &network{cfg: cfg, stop: stop, left: make(chan []host.Numbered[script.Event], 1)}
+	n := &network{cfg: cfg, stop: stop, ended: make(chan struct{})}
 	n.host = host.NewClient(host.ClientConfig{
 		Name: host.Name(cfg.Client.URL.String() + " " + cfg.Client.Token), Start: cfg.StartHost, Version: cfg.Version, Log: cfg.Log,
 	})
@@ -169,7 +171,8 @@ func (n *network) endSessions() {
 		if err != nil {
 			n.cfg.Log.Warn("end the sessions", "err", err)
 		}
-		n.left <- left
+		n.left = left
+		close(n.ended)
 	})
 }
 

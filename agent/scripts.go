@@ -5,7 +5,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -74,16 +73,25 @@ func (n *network) scriptEvents(ctx context.Context) ([]host.Numbered[script.Even
 		}
 		n.cfg.Log.Debug("events of scripts not known", "err", err) // the host may be about to come back, or has ended
 		select {
-		case left := <-n.left:
-			left = slices.DeleteFunc(left, func(e host.Numbered[script.Event]) bool { return e.Number <= n.scripts.Load() })
-			if len(left) > 0 {
-				return left, nil
-			}
+		case <-n.ended:
+			return n.lastEvents(ctx)
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// lastEvents are those of a host that has ended and that were not told yet; when
+// there are none it waits for the end of ctx.
+func (n *network) lastEvents(ctx context.Context) ([]host.Numbered[script.Event], error) {
+	for i, e := range n.left {
+		if e.Number > n.scripts.Load() {
+			return n.left[i:], nil
+		}
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 // gather returns events with those that follow them within batchWait.

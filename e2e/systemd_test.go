@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,23 @@ func (s *service) install(t *testing.T) {
 	s.systemd.MustRun("install", "-m", "755", coder, "/usr/local/bin/coder")
 	s.systemd.Write("/etc/systemd/system/coder-agent.service", string(unit))
 	s.systemd.Write("/etc/coder-agent.env", fmt.Sprintf("CODER_AGENT_URL=%s\nCODER_AGENT_TOKEN=%s\n", s.server.URL, s.server.Create("ws")))
+	s.keepLog(t)
 	s.systemd.MustRun("systemctl", "enable", "--now", "coder-agent")
+}
+
+// keepLog has the agent's log in a file that outlives the machine, and shows it
+// when the test fails.
+func (s *service) keepLog(t *testing.T) {
+	t.Helper()
+	path := filepath.Join(s.Dir(s.host.Name()+"-systemd"), "agent.log")
+	s.systemd.MustRun("mkdir", "/etc/systemd/system/coder-agent.service.d")
+	s.systemd.Write("/etc/systemd/system/coder-agent.service.d/log.conf", "[Service]\nStandardError=append:"+path+"\n")
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, err := os.ReadFile(path)
+			t.Logf("the agent's log (%v):\n%s", err, log)
+		}
+	})
 }
 
 func (s *service) show(property string) string {

@@ -51,10 +51,14 @@ type Client struct {
 	held sync.WaitGroup
 
 	starting sync.Mutex // one start at a time; taken before mu
+	ended    bool       // by End; guarded by starting
 
 	mu    sync.Mutex // guards below
 	setup Setup
 }
+
+// ErrEnded is returned for what needs a host once End has begun.
+var ErrEnded = errors.New("the sessions of this machine have ended")
 
 // startTimeout bounds the start of a host.
 const startTimeout = 10 * time.Second
@@ -72,7 +76,7 @@ func NewClient(cfg ClientConfig) *Client {
 }
 
 // Attach finds or starts the host, gives it its setup and stays attached to it,
-// and to those that follow it, until Close. It blocks for the first.
+// and to those that follow it, until Close or End. It blocks for the first.
 func (c *Client) Attach(ctx context.Context, s Setup) error {
 	c.mu.Lock()
 	c.setup = s
@@ -88,12 +92,21 @@ func (c *Client) Attach(ctx context.Context, s Setup) error {
 	return nil
 }
 
-// Set gives the host another setup.
+// Set gives the host another setup. A host that End has ended needs none.
 func (c *Client) Set(ctx context.Context, s Setup) error {
 	c.mu.Lock()
 	c.setup = s
 	c.mu.Unlock()
+	if c.hasEnded() {
+		return nil
+	}
 	return c.putSetup(ctx)
+}
+
+func (c *Client) hasEnded() bool {
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	return c.ended
 }
 
 // Close leaves the host, which stays. It may be called twice.
@@ -218,7 +231,12 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 
 // End ends every session, runs the scripts of the stop, ends the host, and
 // returns when all of that is over: the events of scripts that followed done.
+// No host is started from its beginning on: people's clients dial again at once
+// when their sessions end.
 func (c *Client) End(ctx context.Context, done uint64) ([]Numbered[script.Event], error) {
+	c.starting.Lock()
+	c.ended = true
+	c.starting.Unlock()
 	c.stop()
 	c.held.Wait()
 	return c.end(ctx, true, done)
@@ -275,6 +293,9 @@ func (c *Client) putSetup(ctx context.Context) error {
 func (c *Client) ensure(ctx context.Context) error {
 	c.starting.Lock()
 	defer c.starting.Unlock()
+	if c.ended {
+		return ErrEnded
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	err := c.putSetup(ctx)

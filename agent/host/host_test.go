@@ -220,6 +220,25 @@ func TestHostThatDiesIsStartedAgain(t *testing.T) {
 	}
 }
 
+// TestNothingStartsAHostAfterTheEnd dials as a client does whose session ended:
+// a host that it would start would keep the machine from stopping.
+func TestNothingStartsAHostAfterTheEnd(t *testing.T) {
+	c := attached(t, newName(t), "1")
+	if _, err := c.End(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := c.Dial(t.Context(), KindSSH, netip.MustParseAddrPort("[fd7a:115c:a1e0::7]:4711"))
+	if !errors.Is(err, ErrEnded) {
+		t.Errorf("Dial after the end = %v, %v; want ErrEnded", conn, err)
+	}
+	if err := c.Set(t.Context(), setupForTests); err != nil {
+		t.Errorf("Set after the end = %v, want nil: the session with the server goes on", err)
+	}
+	if s, err := c.State(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("State after the end = %+v, %v; want no host", s, err)
+	}
+}
+
 func TestUselessHostEnds(t *testing.T) {
 	name := Name(t.Name())
 	if err := Run(t.Context(), Config{Name: name, Grace: time.Millisecond}); err != nil {
