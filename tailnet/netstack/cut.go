@@ -12,6 +12,9 @@ const (
 	ipv6HeaderLen = 40
 	tcpHeaderLen  = 20 // without options
 
+	nextHeaderAt   = 6
+	fragmentHeader = 44 // RFC 8200 §4.5
+
 	tcpProtocol       = 6
 	tcpFlagsAt        = 13
 	tcpSYN            = 0x02
@@ -38,7 +41,7 @@ func destination(pkt []byte) (netip.Addr, bool) {
 // segments of equal sequence space; partial says that its checksum covers only
 // the pseudo header. A SYN gets our announced MSS.
 func cut(pkt []byte, partial bool, limit int, bufs [][]byte, sizes []int, offset int) (int, error) {
-	if pkt[6] != tcpProtocol {
+	if pkt[nextHeaderAt] != tcpProtocol {
 		sizes[0] = copy(bufs[0][offset:], pkt)
 		return 1, nil
 	}

@@ -1,12 +1,15 @@
 package netstack
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net/netip"
 	"os"
 
 	"github.com/tailscale/wireguard-go/tun"
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"tailscale.com/net/packet"
 	"tailscale.com/types/ipproto"
@@ -127,7 +130,11 @@ func (d *tunDevice) Write(bufs [][]byte, offset int) (int, error) {
 			continue
 		}
 		d.stack.noteMSS(&p)
-		if disp != nil {
+		switch {
+		case disp == nil:
+		case b[offset+nextHeaderAt] == fragmentHeader:
+			deliverFragment(disp, b[offset:])
+		default:
 			g.Enqueue(&p)
 		}
 	}
@@ -136,6 +143,15 @@ func (d *tunDevice) Write(bufs [][]byte, offset int) (int, error) {
 		peer.written(bufs)
 	}
 	return len(bufs), nil
+}
+
+// deliverFragment gives the stack a part of a datagram as it is. Upstream's
+// receive path checks the checksum of the datagram over its first part, and
+// drops that; WireGuard has authenticated all of them.
+func deliverFragment(disp stack.NetworkDispatcher, pkt []byte) {
+	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(bytes.Clone(pkt))})
+	defer p.DecRef()
+	disp.DeliverNetworkPacket(header.IPv6ProtocolNumber, p)
 }
 
 // decode reads the headers of pkt and reports whether they are those of a whole

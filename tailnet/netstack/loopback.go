@@ -34,13 +34,13 @@ func LoopbackTCP(ctx context.Context, f Flow) (func(net.Conn), error) {
 	var d net.Dialer
 	local, err4 := d.DialContext(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
 	if err4 == nil {
-		return func(c net.Conn) { join(c, local) }, nil
+		return func(c net.Conn) { Join(c, local) }, nil
 	}
 	local, err6 := d.DialContext(ctx, "tcp6", net.JoinHostPort("::1", port))
 	if err6 != nil {
 		return nil, errors.Join(err4, err6)
 	}
-	return func(c net.Conn) { join(c, local) }, nil
+	return func(c net.Conn) { Join(c, local) }, nil
 }
 
 // LoopbackUDP is a Config.UDP that forwards each conversation to the same port
@@ -52,15 +52,21 @@ func LoopbackUDP(ctx context.Context, f Flow) (func(net.Conn), error) {
 	if err != nil {
 		return nil, err
 	}
-	idle := udpIdle
-	if port == 53 {
-		idle = dnsIdle
-	}
-	return func(c net.Conn) { exchange(c, local, idle) }, nil
+	return func(c net.Conn) { Exchange(c, local, UDPIdle(port)) }, nil
 }
 
-// join copies both ways, half-close by half-close, and closes both.
-func join(a, b net.Conn) {
+// UDPIdle is how long a conversation with a port stays open in which nothing
+// comes either way.
+func UDPIdle(port uint16) time.Duration {
+	if port == 53 {
+		return dnsIdle
+	}
+	return udpIdle
+}
+
+// Join copies both ways, half-close by half-close, until both have ended or one
+// fails, and closes both.
+func Join(a, b net.Conn) {
 	defer a.Close()
 	defer b.Close()
 	var wg sync.WaitGroup
@@ -81,8 +87,9 @@ func pump(dst, src net.Conn) {
 	src.Close()
 }
 
-// exchange copies datagrams both ways until none came for idle, and closes both.
-func exchange(a, b net.Conn, idle time.Duration) {
+// Exchange copies datagrams both ways until none came for idle or one end fails,
+// and closes both.
+func Exchange(a, b net.Conn, idle time.Duration) {
 	timer := time.AfterFunc(idle, func() { a.Close(); b.Close() })
 	defer timer.Stop()
 	var wg sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func TestLoopbackUDP(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		buf := make([]byte, 1500)
+		buf := make([]byte, datagramMax)
 		for {
 			n, from, err := local.ReadFrom(buf)
 			if err != nil {
@@ -108,4 +109,5 @@ func TestLoopbackUDP(t *testing.T) {
 	defer c.Close()
 	wantEcho(t, c, "datagram")
 	wantEcho(t, c, "another")
+	wantEcho(t, c, strings.Repeat("in many fragments", 3000))
 }
