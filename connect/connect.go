@@ -60,6 +60,7 @@ type Conn struct {
 	once sync.Once
 
 	resume resumption
+	http   *http.Client // to the agent
 
 	loop  sync.WaitGroup
 	early sync.WaitGroup
@@ -93,6 +94,7 @@ func Open(cfg Config) *Conn {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	c.http = c.agentAPI()
 	c.early.Go(func() {
 		info, err := cfg.Client.AnyConnectionInfo(life)
 		c.info <- result[api.ConnectionInfo]{info, err}
@@ -171,6 +173,7 @@ func (c *Conn) Close() error {
 	c.once.Do(func() {
 		// Flows first, so that the agent hears of their end; then the
 		// coordinator; then the sockets.
+		c.http.CloseIdleConnections()
 		if c.node != nil {
 			err = c.node.Close()
 		}

@@ -62,6 +62,18 @@ func (c *Conn) DialTCP(ctx context.Context, port uint16) (net.Conn, error) {
 	return DialTCP(ctx, c.node, netip.AddrPortFrom(c.addr, port))
 }
 
+// DialUDP makes a conversation with a port of the agent, once there is a way to
+// it; that somebody listens there is not known. It outlives ctx.
+func (c *Conn) DialUDP(ctx context.Context, port uint16) (net.Conn, error) {
+	if err := c.awaitAgent(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.node.AwaitReachable(ctx, c.addr); err != nil {
+		return nil, fmt.Errorf("wait for the agent: %w", err)
+	}
+	return c.node.DialUDP(ctx, netip.AddrPortFrom(c.addr, port))
+}
+
 // DialTCP connects to a port of a peer that node knows. It waits for the peer
 // to come back if it is just being restarted, until ctx ends. The connection
 // outlives ctx.
