@@ -37,15 +37,30 @@ func withAgent(ctx context.Context, g *globals, name string, use func(*connect.C
 	if err != nil {
 		return err
 	}
+	o := &sshOptions{wait: "auto", target: at}
+	return o.withAgent(ctx, g, func(way way) error { return use(way.conn) })
+}
+
+// way is an agent that can be dialed.
+type way struct {
+	client    *api.Client
+	conn      *connect.Conn
+	workspace api.Workspace
+	agent     api.Agent
+}
+
+// withAgent starts the workspace if that is wanted, and calls use when its agent
+// is there.
+func (o *sshOptions) withAgent(ctx context.Context, g *globals, use func(way) error) error {
 	c, err := g.client(ctx)
 	if err != nil {
 		return err
 	}
 	conn := connect.Open(connect.Config{Client: c, BlockDirect: g.disableDirect, Logger: g.logger()})
 	defer conn.Close()
-	p := showProgress("Connecting to " + at.String())
+	p := showProgress("Connecting to " + o.target.String())
 	defer p.end()
-	_, agent, err := (&sshOptions{wait: "auto", target: at}).ready(ctx, c, p)
+	ws, agent, err := o.ready(ctx, c, p)
 	if err != nil {
 		return err
 	}
@@ -53,7 +68,7 @@ func withAgent(ctx context.Context, g *globals, name string, use func(*connect.C
 		return err
 	}
 	p.end()
-	return use(conn)
+	return use(way{c, conn, ws, agent})
 }
 
 // reach waits for the agent to be there.
