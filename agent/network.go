@@ -115,11 +115,15 @@ func (n *network) serveSessions(ctx context.Context, m *proto.Manifest) error {
 		}
 		n.served.Go(func() { n.forward(ctx, ln, kind) })
 	}
-	ln, err := n.node.ListenTCP(apiPort)
-	if err != nil {
-		return fmt.Errorf("listen on tailnet port %d: %w", apiPort, err)
+	for port, serve := range map[uint16]func(context.Context, net.Listener){
+		apiPort: n.serveAPI, speedtestPort: n.serveSpeedtests,
+	} {
+		ln, err := n.node.ListenTCP(port)
+		if err != nil {
+			return fmt.Errorf("listen on tailnet port %d: %w", port, err)
+		}
+		n.served.Go(func() { serve(ctx, ln) })
 	}
-	n.served.Go(func() { n.serveAPI(ctx, ln) })
 	n.served.Go(func() { n.serveMetrics(ctx) })
 	return nil
 }
