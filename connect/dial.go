@@ -200,6 +200,13 @@ func (c *Conn) Ping(ctx context.Context) (tailnet.PingResult, error) {
 // Path tells how packets to the agent went last.
 func (c *Conn) Path() tailnet.Path { return c.node.Path(c.addr) }
 
+// RelayConnected reports whether the relay through which every connection begins
+// has carried something.
+func (c *Conn) RelayConnected() bool { return c.node.RelayConnected() }
+
+// AgentEndpoints returns where the agent says that it can be reached over UDP.
+func (c *Conn) AgentEndpoints() []netip.AddrPort { return c.node.Endpoints(c.addr) }
+
 // RegionName is the name of a relay region.
 func (c *Conn) RegionName(region int) string {
 	if r := c.relays.Regions[region]; r != nil {

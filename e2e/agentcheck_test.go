@@ -24,7 +24,7 @@ func TestAgentCheck(t *testing.T) {
 	}
 	shell := m.user.Shell("ws")
 	got := check(m.server.URL, token)
-	want := regexp.MustCompile(`(?s)^ok    dns .*\nok    connect .*\nok    server   version v2\..*\nok    clock .*\nok    token    agent main of workspace admin/ws\nok    relay .*\nok    udp      seen as 198\.18\..*\n$`)
+	want := regexp.MustCompile(`(?s)^ok    dns .*\nok    connect .*\nok    server    version v2\..*\nok    clock .*\nok    token     agent main of workspace admin/ws\nok    relay .*\nok    udp       seen as 198\.18\..*\n$`)
 	if got.Code != 0 || !want.MatchString(got.Stdout) {
 		t.Errorf("coder agent --check = %+v, want all well", got)
 	}

@@ -2,6 +2,7 @@ package tailnet
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 )
 
@@ -44,4 +45,13 @@ func (n *Node) Path(addr netip.Addr) Path {
 		out.Endpoint = *e
 	}
 	return out
+}
+
+// Endpoints returns where the peer with addr says that it can be reached over
+// UDP: addresses of its machine, and those that STUN servers see.
+func (n *Node) Endpoints(addr netip.Addr) []netip.AddrPort {
+	if p := n.peerByAddr(addr); p != nil {
+		return slices.Clone(p.endpoints)
+	}
+	return nil
 }

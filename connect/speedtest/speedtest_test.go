@@ -64,11 +64,11 @@ func TestBothWays(t *testing.T) {
 
 func TestServeRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"version":1,"time":1,"direction":0}`:           "version 1",
-		`{"version":2,"time":0,"direction":0}`:           "more than 0",
-		`{"version":2,"time":3600000000000}`:             "at most 30s",
-		`{"version":2,"time":1,"direction":2}`:           "download or an upload",
-		`GET / HTTP/1.1`:                                 "invalid character",
+		`{"version":1,"time":1,"direction":0}`:            "version 1",
+		`{"version":2,"time":0,"direction":0}`:            "more than 0",
+		`{"version":2,"time":3600000000000}`:              "at most 30s",
+		`{"version":2,"time":1,"direction":2}`:            "download or an upload",
+		`GET / HTTP/1.1`:                                  "invalid character",
 		`{"version":2,"time":1,"direction":"` + "x" + `"`: "unexpected end",
 	} {
 		conn, served := pair(t, Serve)

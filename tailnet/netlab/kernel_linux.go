@@ -34,8 +34,8 @@ type KernelConfig struct {
 }
 
 // Kernel is a network of kernel namespaces. At its top is the public segment,
-// 198.18.0.0/24; router k below it owns 198.19.k.0/24. (198.18.0.0/15 is the
-// range for benchmarks, RFC 2544, that no real network uses.) There are no
+// 198.18.0.0/24, of the range for benchmarks (RFC 2544), which no real network
+// uses; router k below it owns 10.198.k.0/24, private as at home. There are no
 // names, only addresses.
 //
 // Methods that build or change the network, or start programs, fail the test
@@ -180,7 +180,7 @@ func subnet4(number byte) netip.Prefix {
 	if number == 0 {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, 0, 0}), 24)
 	}
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 19, number, 0}), 24)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 198, number, 0}), 24)
 }
 
 func subnet6(number byte) netip.Prefix {

@@ -1,0 +1,225 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berthdev/berth/server/api"
+	"github.com/berthdev/berth/tailnet/netlab"
+)
+
+// doctorTime is how long the doctor may take to find a cause.
+const doctorTime = 15 * time.Second
+
+// mustFind has the doctor look, and wants a line of its findings, what that says
+// and what it advises.
+func (p *place) mustFind(t *testing.T, line, hint string, args ...string) {
+	t.Helper()
+	began := time.Now()
+	r := p.user.Run(within(t, patience), append([]string{"doctor"}, args...)...)
+	took := time.Since(began)
+	found := regexp.MustCompile("(?m)^" + line).MatchString(r.Stdout)
+	if !found || !strings.Contains(r.Stdout, hint) || strings.HasPrefix(line, "FAIL") != (r.Code == 1) {
+		t.Errorf("coder doctor: exit status %d, want %q and %q in\n%s%s", r.Code, line, hint, r.Stdout, r.Stderr)
+	}
+	if took > doctorTime {
+		t.Errorf("coder doctor took %v, want at most %v", took, doctorTime)
+	}
+}
+
+func TestDoctorFindsNothing(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	r := p.user.Run(within(t, patience), "doctor", "ws")
+	want := regexp.MustCompile(`(?s)^ok    dns .*\nok    connect .*\nok    server .*\nok    clock .*\nok    session   signed in as admin\nok    version .*\n` +
+		`ok    websocket .*\nok    relay .*\nok    udp .*\nok    workspace running\nok    agent     connected\nok    scripts   ready\nok    agent is .*\n` +
+		`ok    path .*\nok    direct .*\nok    packets .*\nok    disk .*\n$`)
+	if r.Code != 0 || !want.MatchString(r.Stdout) {
+		t.Errorf("coder doctor: exit status %d, want all well:\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	if out := p.user.MustRun("doctor", "-o", "json"); !strings.Contains(out, `"check": "relay",`) || !strings.Contains(out, `"status": "ok",`) {
+		t.Errorf("coder doctor -o json = %s", out)
+	}
+}
+
+// TestDoctorOnTheWayToTheServer injects what can be wrong before a workspace is
+// asked for.
+func TestDoctorOnTheWayToTheServer(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	env := p.user.Env
+	with := func(more ...string) { p.user.Env = append(append([]string(nil), env...), more...) }
+
+	with("CODER_SESSION_TOKEN=aaaaaaaaaa-bbbbbbbbbbbbbbbbbbbbbb")
+	p.mustFind(t, "FAIL  session ", "coder login http://")
+
+	with("CODER_URL=" + p.proxy(t, func(res *http.Response) error {
+		res.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+		return nil
+	}))
+	p.mustFind(t, "warn  clock .*-(1h0m0s|59m59s) apart", "synchronise the clock")
+
+	with("CODER_URL=" + p.proxy(t, func(res *http.Response) error {
+		if res.StatusCode == http.StatusSwitchingProtocols {
+			return nil
+		}
+		body, err := io.ReadAll(res.Body)
+		body = bytes.ReplaceAll(body, []byte(api.Version), []byte("v2.99.0"))
+		res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		res.Header.Set("Content-Length", fmt.Sprint(len(body)))
+		return err
+	}))
+	p.mustFind(t, `warn  version   this is v2\.34.*, the server is v2\.99\.0`, "install the coder of the server")
+
+	with("CODER_URL=" + p.without(t, func(req *http.Request) bool { return req.Header.Get("Upgrade") != "" }))
+	p.mustFind(t, "FAIL  websocket ", "does the reverse proxy in front pass WebSockets on")
+
+	with("CODER_URL=" + p.intercepting(t))
+	p.mustFind(t, "FAIL  tls .*unknown authority", "intercepting TLS")
+
+	with("CODER_URL=" + p.without(t, func(req *http.Request) bool { return strings.HasPrefix(req.URL.Path, "/derp") }))
+	p.mustFind(t, "FAIL  path      no relay is reached", "pass /derp on", "ws")
+
+	with()
+	p.server.Kill9()
+	p.mustFind(t, "FAIL  connect ", "is the server running")
+}
+
+// proxy is the URL of a reverse proxy at the client that changes answers.
+func (p *place) proxy(t *testing.T, change func(*http.Response) error) string {
+	return "http://" + p.serveHTTP(t, func() *httptest.Server { return httptest.NewUnstartedServer(p.reverse(t, change)) }, (*httptest.Server).Start)
+}
+
+func (p *place) reverse(t *testing.T, change func(*http.Response) error) *httputil.ReverseProxy {
+	t.Helper()
+	target, err := url.Parse(p.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httputil.NewSingleHostReverseProxy(target)
+	r.Transport = &http.Transport{DialContext: p.client.Dial, DisableKeepAlives: true}
+	r.ModifyResponse = change
+	r.ErrorLog = log.New(io.Discard, "", 0)
+	return r
+}
+
+// serveHTTP starts a server at the client and returns its address.
+func (p *place) serveHTTP(t *testing.T, make func() *httptest.Server, start func(*httptest.Server)) string {
+	t.Helper()
+	ln, err := p.client.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := make()
+	ts.Listener.Close()
+	ts.Listener = ln
+	start(ts)
+	t.Cleanup(ts.Close)
+	return ln.Addr().String()
+}
+
+// without is the URL of a proxy at the client that does not pass on some
+// requests.
+func (p *place) without(t *testing.T, some func(*http.Request) bool) string {
+	r := p.reverse(t, nil)
+	return "http://" + p.serveHTTP(t, func() *httptest.Server {
+		return httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if some(req) {
+				http.NotFound(w, req)
+				return
+			}
+			r.ServeHTTP(w, req)
+		}))
+	}, (*httptest.Server).Start)
+}
+
+// intercepting is the URL of a proxy with a certificate that nobody knows.
+func (p *place) intercepting(t *testing.T) string {
+	r := p.reverse(t, nil)
+	return "https://" + p.serveHTTP(t, func() *httptest.Server {
+		ts := httptest.NewUnstartedServer(r)
+		ts.Config.ErrorLog = log.New(io.Discard, "", 0)
+		return ts
+	}, (*httptest.Server).StartTLS)
+}
+
+func TestDoctorSeesBlockedUDP(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	p.client.Block(netlab.Filter{Proto: "udp"})
+	p.mustFind(t, "warn  udp ", "open UDP 3478", "ws")
+	p.mustFind(t, "warn  direct    this network lets no UDP out", "relay", "ws")
+}
+
+func TestDoctorSeesUDPBlockedThere(t *testing.T) {
+	p := &place{World: newWorld(t)}
+	p.home, p.office = p.Router("home", netlab.EasyNAT), p.Router("office", netlab.EasyNAT)
+	p.client, p.box = p.home.Host("client"), p.office.Host("box")
+	p.box.Block(netlab.Filter{Proto: "udp"})
+	p.server = p.Serve(p.Host("server"))
+	p.agent = p.server.Agent(p.box, "ws")
+	p.user = p.server.User(p.client)
+	p.mustFind(t, "warn  direct    the workspace's network lets no UDP out", "open UDP there", "ws")
+}
+
+func TestDoctorSeesHardNATs(t *testing.T) {
+	p := newPlace(t, netlab.HardNAT, netlab.HardNAT)
+	p.mustFind(t, "warn  direct .*both are behind hard NATs", "full cone", "ws")
+}
+
+// TestDoctorSeesAWorkspace injects what can be wrong with a workspace.
+func TestDoctorSeesAWorkspace(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	p.mustFind(t, `FAIL  workspace workspace "nothing" not found`, "coder list", "nothing")
+	p.agent.Kill9()
+	p.mustFind(t, "FAIL  agent     the agent main is away since", "coder agent --check", "ws")
+	p.user.MustRun("stop", "ws", "--yes")
+	p.mustFind(t, "FAIL  workspace it is stopped", "coder start ws", "ws")
+}
+
+func TestDoctorSeesAScriptThatHangs(t *testing.T) {
+	m, home, token := configured(t, "scripts: [{display_name: Slow, run_on_start: true, start_blocks_login: true, script: 'until [ -e ~/go ]; do sleep 0.05; done'}]")
+	agent := m.server.StartAgent(m.host, m.server.URL, token)
+	if _, err := agent.WaitLine(within(t, patience), "connected to the server"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "scripts that run", func() (string, bool) {
+		got := m.user.MustRun("show", "ws", "-o", "json")
+		return got, strings.Contains(got, `"lifecycle_state": "starting"`)
+	})
+	(&place{World: m.World, user: m.user}).mustFind(t, "warn  scripts   the start scripts still run", "coder logs -f ws", "ws")
+	touch(t, filepath.Join(home, "go"))
+}
+
+// TestDoctorSeesAFullDisk gives the agent a home without room.
+func TestDoctorSeesAFullDisk(t *testing.T) {
+	m := newQuietMachine(t)
+	home := m.Dir(m.host.Name())
+	env := []string{"CODER_AGENT_URL=" + m.server.URL, "CODER_AGENT_TOKEN=" + m.server.Create("ws"), "CODER_AGENT_LOG_DIR=" + m.Dir("logs")}
+	cmd := m.World.Coder(context.Background(), m.host, env, "agent")
+	full := fmt.Sprintf("mount -t tmpfs -o size=64k tmpfs %[1]s; cat /dev/zero > %[1]s/zeros; exec \"$@\"", home)
+	wrapped := m.host.Command(context.Background(), "unshare", append([]string{"--mount", "sh", "-c", full, "sh", cmd.Path}, cmd.Args[1:]...)...)
+	wrapped.Env = cmd.Env
+	agent := m.host.Start(wrapped)
+	t.Cleanup(func() {
+		_ = agent.Signal(os.Interrupt)
+		_ = agent.Wait(within(t, patience))
+	})
+	if _, err := agent.WaitLine(within(t, patience), "connected to the server"); err != nil {
+		t.Fatal(err)
+	}
+	(&place{World: m.World, user: m.user}).mustFind(t, "FAIL  disk      full: "+regexp.QuoteMeta(home), "remove what is not needed", "ws")
+}
+
