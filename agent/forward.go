@@ -35,8 +35,12 @@ func (n *network) forward(ctx context.Context, ln net.Listener, kind string) {
 // join carries one connection.
 func (n *network) join(ctx context.Context, user net.Conn, kind string) {
 	defer user.Close()
+	remote, err := remoteOf(user)
+	if err != nil {
+		return
+	}
 	dialing, cancel := context.WithTimeout(ctx, hostTimeout)
-	session, err := n.host.Dial(dialing, kind, remoteOf(user))
+	session, err := n.host.Dial(dialing, kind, remote)
 	cancel()
 	if err != nil {
 		n.cfg.Log.Warn("no way to the sessions", "err", err)
@@ -50,9 +54,13 @@ func (n *network) join(ctx context.Context, user net.Conn, kind string) {
 	splice(user, session)
 }
 
-func remoteOf(conn net.Conn) netip.AddrPort {
-	addr, _ := netip.ParseAddrPort(conn.RemoteAddr().String()) // the stack's addresses always parse
-	return addr
+// remoteOf is who conn is from; of one that was reset already it is not known.
+func remoteOf(conn net.Conn) (netip.AddrPort, error) {
+	addr := conn.RemoteAddr()
+	if addr == nil {
+		return netip.AddrPort{}, net.ErrClosed
+	}
+	return netip.ParseAddrPort(addr.String())
 }
 
 // splice copies both ways until both have ended, or one has failed.

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -85,4 +86,34 @@ func mustStayRelayed(t *testing.T, p *place) {
 	if got := p.user.Ping(within(t, 30*time.Second), "ws", 5); slices.Contains(got, Direct) {
 		t.Errorf("coder ping = %v, want relay only", got)
 	}
+}
+
+// narrow drops UDP packets of more bytes between the sites, and says nothing of
+// it, as some tunnels of providers do, which care for TCP only.
+func (p *place) narrow(t *testing.T, bytes int) {
+	t.Helper()
+	cmd := p.home.Command(within(t, patience), "iptables", "-I", "FORWARD", "-p", "udp", "-m", "length", "--length", fmt.Sprintf("%d:65535", bytes+1), "-j", "DROP")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// TestNarrowPath logs in where small packets find a direct path that drops large
+// ones: what is large takes the relay, and nothing stands still.
+func TestNarrowPath(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	p.narrow(t, 1300)
+	shell := p.user.Shell("ws")
+	shell.MustBecome(Direct, directSoon)
+	for range 3 {
+		began := time.Now()
+		if r := p.user.Run(within(t, patience), "ssh", "ws", "--", "head -c 1000000 /dev/zero"); r.Code != 0 || len(r.Stdout) != 1000000 {
+			t.Fatalf("a megabyte over a path that drops large packets: exit status %d, %d bytes, %s", r.Code, len(r.Stdout), r.Stderr)
+		}
+		t.Logf("a login with a megabyte took %v", time.Since(began))
+	}
+	if got := p.user.Ping(within(t, patience), "ws", 10); !slices.Contains(got, Direct) {
+		t.Errorf("coder ping = %v, want that small packets go directly", got)
+	}
+	shell.MustAwait(patience)
 }

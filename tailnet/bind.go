@@ -90,12 +90,13 @@ func (b *bind) sendRelayed(p *peer, bufs [][]byte, ep conn.Endpoint, offset int)
 	return nil
 }
 
-// sendDirect sends bufs; big packets among them, cut when the path was another,
-// go through the relay.
+// sendDirect sends bufs; big packets among them, cut when the path was another or
+// too big for this one, go through the relay.
 func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) error {
+	width := p.width.load()
 	for start := 0; start < len(bufs); {
 		end := start
-		for end < len(bufs) && len(bufs[end])-offset <= directMessage {
+		for end < len(bufs) && !width.relayOnly(len(bufs[end])-offset) {
 			end++
 		}
 		if end == start {
@@ -104,8 +105,11 @@ func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) 
 			continue
 		}
 		took, err := b.sendVia(p, bufs[start:end], ep, offset)
-		if took == viaUDP && p.deaf.isDeaf(time.Now()) {
+		switch {
+		case took == viaUDP && p.deaf.isDeaf(time.Now()):
 			b.relayAll(p, bufs[start:end], offset)
+		case took != viaRelay:
+			b.sendBig(p, bufs[start:end], offset)
 		}
 		if err != nil {
 			return err
@@ -115,10 +119,13 @@ func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) 
 	return nil
 }
 
-// sendBig sends the big packets of bufs through the peer's relay.
+// sendBig sends those packets of bufs through the peer's relay that will not
+// arrive directly, and, as far as there is room, those that may not.
 func (b *bind) sendBig(p *peer, bufs [][]byte, offset int) {
+	width := p.width.load()
 	for _, buf := range bufs {
-		if len(buf)-offset > directMessage {
+		size := len(buf) - offset
+		if width.relayOnly(size) || width.relayToo(size) && b.queue.free() > 0 {
 			b.relayOne(p, buf[offset:])
 		}
 	}
@@ -150,8 +157,12 @@ func (b *bind) sendVia(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) (pa
 	if p.relaySends.Load() != relay {
 		took |= viaRelay
 	}
+	p.noteProbes(bufs, offset, took)
 	if took != noPath && p.path.swap(took) != took {
 		p.inside.SetRelayed(took == viaRelay)
+		if took == viaUDP && p.width.load() == unknownWidth {
+			b.node.probe(p)
+		}
 	}
 	return took, err
 }
@@ -181,14 +192,15 @@ func (n *Node) sentVia(_ ipproto.Proto, node, dst netip.AddrPort, packets, _ int
 	case p != nil:
 		n.lastSent.Store(time.Now().UnixNano())
 		p.udpSends.Add(1)
-		p.sentTo(dst)
+		n.sentTo(p, dst)
 	}
 }
 
-// sentTo notes the address that packets go to.
-func (p *peer) sentTo(addr netip.AddrPort) {
+// sentTo notes the address that packets to p go to.
+func (n *Node) sentTo(p *peer, addr netip.AddrPort) {
 	if old := p.endpoint.Load(); old == nil || *old != addr {
 		p.endpoint.Store(&addr)
 		p.deaf.moved()
+		n.moved(p)
 	}
 }

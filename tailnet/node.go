@@ -104,6 +104,7 @@ type Node struct {
 
 	rebinds               chan struct{} // 1: rebind
 	oneWay                chan *peer    // 16: reach us directly, maybe not we them
+	probes                chan *peer    // 64: whose direct path is new
 	lastSent              atomic.Int64  // nanoseconds since the Unix epoch
 	relayUsed, relayHeard atomic.Bool   // since the watch looked last
 
@@ -137,7 +138,7 @@ func New(cfg Config) (*Node, error) {
 	netns.SetEnabled(false)
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, key: key.NewNode(), lastNodeID: ownNodeID,
-		rebinds: make(chan struct{}, 1), oneWay: make(chan *peer, 16), done: make(chan struct{}),
+		rebinds: make(chan struct{}, 1), oneWay: make(chan *peer, 16), probes: make(chan *peer, 64), done: make(chan struct{}),
 		byID: map[uuid.UUID]*peer{}, byKey: map[device.NoisePublicKey]*peer{}, byAddr: map[netip.Addr]*peer{}, news: make(chan struct{}),
 	}
 	n.public = n.key.Public()
@@ -171,6 +172,7 @@ func (n *Node) start() error {
 	n.self.setDisco(n.magic.DiscoPublicKey())
 	n.tasks.Go(func() { n.self.run(ctx) })
 	n.tasks.Go(func() { n.watch(ctx) })
+	n.tasks.Go(func() { n.probeWidths(ctx) })
 	n.network.Start()
 	if n.cfg.DERPMap == nil {
 		return nil

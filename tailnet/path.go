@@ -30,6 +30,10 @@ type Path struct {
 	Relayed  bool           // through a relay only
 	Endpoint netip.AddrPort // the last UDP address used; invalid if none was
 	Region   int            // the peer's home relay
+
+	// Wide and Narrow say whether the direct path is known to carry large packets
+	// to the peer, or known to drop them; those go through the relay then.
+	Wide, Narrow bool
 }
 
 // Path returns how the last packets to addr went. Neither Direct nor Relayed is
@@ -41,6 +45,9 @@ func (n *Node) Path(addr netip.Addr) Path {
 	}
 	took := p.path.Load()
 	out := Path{Direct: took == viaUDP, Relayed: took == viaRelay, Region: p.home}
+	if width := p.width.load(); out.Direct {
+		out.Wide, out.Narrow = width == wide, width == narrow
+	}
 	if e := p.endpoint.Load(); e != nil {
 		out.Endpoint = *e
 	}

@@ -30,6 +30,7 @@ type peerState struct {
 	inside      *netstack.Peer
 	path        atomicPath
 	deaf        deafness
+	width       widthState
 	udpSends    atomic.Uint64
 	relaySends  atomic.Uint64
 	endpoint    atomic.Pointer[netip.AddrPort]

@@ -21,10 +21,13 @@ const (
 	// directPatience is how long a direct path is looked for: it usually is there
 	// within two seconds.
 	directPatience = 4 * time.Second
+	// widthPatience is how long it may take until the node knows whether large
+	// packets pass.
+	widthPatience = 2 * time.Second
 	// carryTime is how long large packets are sent each way, and carryPatience
 	// how long that may take.
 	carryTime     = 100 * time.Millisecond
-	carryPatience = 2 * time.Second
+	carryPatience = 1200 * time.Millisecond
 )
 
 // reach asks the agent itself for a sign of life.
@@ -99,11 +102,29 @@ func (o *doctor) carries(ctx context.Context) diagnose.Finding {
 		}
 		if err != nil {
 			f.Err = fmt.Errorf("large packets do not arrive, though small ones do: %w", err)
-			f.Hint = "a network on the way drops packets of 1280 bytes without telling: mend its MTU, or use --disable-direct-connections"
+			f.Hint = narrowHint
 			return f
 		}
 	}
+	if o.isNarrow(ctx) {
+		f.Err, f.Mild = errors.New("the direct path drops large packets: they go through the relay, which is slower"), true
+		f.Hint = narrowHint
+	}
 	return f
+}
+
+const narrowHint = "a network on the way drops UDP packets of more than 1200 bytes without telling: mend the MTU of its tunnel"
+
+// isNarrow waits until the node knows how wide its direct path is.
+func (o *doctor) isNarrow(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, widthPatience)
+	defer cancel()
+	for {
+		path := o.conn.Path()
+		if !path.Direct || path.Wide || path.Narrow || !pause(ctx, directAgain) {
+			return path.Narrow
+		}
+	}
 }
 
 func (o *doctor) carry(ctx context.Context, direction speedtest.Direction) error {

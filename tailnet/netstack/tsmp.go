@@ -30,6 +30,20 @@ type pending struct {
 // with it whether an agent is reachable. It starts a handshake if there is no
 // session.
 func (s *Stack) PingTSMP(ctx context.Context, addr netip.Addr) (time.Duration, error) {
+	return s.ping(ctx, addr, 0)
+}
+
+// PingSized is PingTSMP with a ping that is a packet of size bytes in the tunnel.
+// The answer is small.
+func (s *Stack) PingSized(ctx context.Context, addr netip.Addr, size int) error {
+	_, err := s.ping(ctx, addr, size-ipv6HeaderLen-tsmpPingLen)
+	return err
+}
+
+// tsmpPingLen is the length of a ping: its type and 8 bytes.
+const tsmpPingLen = 9
+
+func (s *Stack) ping(ctx context.Context, addr netip.Addr, padding int) (time.Duration, error) {
 	src, ok := s.sourceFor(addr)
 	if !ok {
 		return 0, fmt.Errorf("ping %v: no address of our own", addr)
@@ -37,7 +51,8 @@ func (s *Stack) PingTSMP(ctx context.Context, addr netip.Addr) (time.Duration, e
 	id, pong := s.pings.begin(addr)
 	defer s.pings.end(id)
 	sent := time.Now()
-	if !s.sendTSMP(src, addr, append([]byte{byte(packet.TSMPTypePing)}, id[:]...)) {
+	msg := append([]byte{byte(packet.TSMPTypePing)}, id[:]...)
+	if !s.sendTSMP(src, addr, append(msg, make([]byte, padding)...)) {
 		return 0, fmt.Errorf("ping %v: too many pings at once", addr)
 	}
 	select {
