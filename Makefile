@@ -6,9 +6,10 @@ PLATFORMS  = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 win
 LDFLAGS    = -s -w
 # ts_omit_debugeventbus keeps a debug page, and html/template with it, out of
 # the slim build, ts_omit_tailnetlock signatures of node keys that only
-# Tailscale's own server makes, and the rest what sets up a machine's DNS, which
-# our nodes never touch; rules_test.go checks what is left.
-SLIM_TAGS  = slim,ts_omit_debugeventbus,ts_omit_tailnetlock,ts_omit_dbus,ts_omit_networkmanager,ts_omit_resolved
+# Tailscale's own server makes, and the rest what our nodes never touch: a
+# machine's DNS, warnings of Tailscale's own program, its policies, logs and
+# clouds; rules_test.go checks what is left.
+SLIM_TAGS  = slim,ts_omit_debugeventbus,ts_omit_tailnetlock,ts_omit_dbus,ts_omit_networkmanager,ts_omit_resolved,ts_omit_health,ts_omit_syspolicy,ts_omit_netlog,ts_omit_cloud
 PORT      ?= 7080
 RELAY_PORT ?= 3478
 export CGO_ENABLED ?= 0

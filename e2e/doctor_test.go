@@ -223,7 +223,6 @@ func TestDoctorSeesAFullDisk(t *testing.T) {
 	(&place{World: m.World, user: m.user}).mustFind(t, "FAIL  disk      full: "+regexp.QuoteMeta(home), "remove what is not needed", "ws")
 }
 
-
 func TestDoctorSeesASmallPathMTU(t *testing.T) {
 	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
 	p.narrow(t, 1300)
