@@ -64,24 +64,24 @@ func (o *doctor) direct(ctx context.Context) diagnose.Finding {
 			return f
 		}
 		if !pause(ctx, directAgain) {
-			f.Err, f.Hint = o.notDirect()
+			f.Hint, f.Err = o.notDirect()
 			return f
 		}
 	}
 }
 
 // notDirect says why there is no direct path.
-func (o *doctor) notDirect() (why error, hint string) {
+func (o *doctor) notDirect() (hint string, why error) {
 	switch {
 	case o.info.DisableDirectConnections:
-		return errors.New("the server allows no direct connections"), "all goes through the relay; that is for its administrator to change"
+		return "all goes through the relay; that is for its administrator to change", errors.New("the server allows no direct connections")
 	case o.noUDP:
-		return errors.New("this network lets no UDP out"), "open UDP, at least to the workspace and to port 3478 of the server; until then all goes through the relay"
+		return "open UDP, at least to the workspace and to port 3478 of the server; until then all goes through the relay", errors.New("this network lets no UDP out")
 	case !slices.ContainsFunc(o.conn.AgentEndpoints(), isPublic):
-		return errors.New("the workspace's network lets no UDP out"), "open UDP there, at least to port 3478 of the server; until then all goes through the relay"
+		return "open UDP there, at least to port 3478 of the server; until then all goes through the relay", errors.New("the workspace's network lets no UDP out")
 	}
-	return errors.New("UDP works on both sides, but not between them: both are behind hard NATs, which give each connection a port of its own, or behind firewalls"),
-		"let one side have a public address, or its router map ports by endpoint (\"full cone\"); until then all goes through the relay"
+	return "let one side have a public address, or its router map ports by endpoint (\"full cone\"); until then all goes through the relay",
+		errors.New("UDP works on both sides, but not between them: both are behind hard NATs, which give each connection a port of its own, or behind firewalls")
 }
 
 // isPublic reports whether an endpoint is one that a STUN server saw, and not an

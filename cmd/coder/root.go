@@ -29,7 +29,7 @@ func rootCommand(g *globals) *cobra.Command {
 	g.register(root.PersistentFlags())
 	root.AddCommand(
 		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g),
-		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), updateCommand(g), deleteCommand(g),
+		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), restartCommand(g), updateCommand(g), renameCommand(g), deleteCommand(g),
 		externalCommand(g), templatesCommand(g),
 		sshCommand(g), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), portForwardCommand(g), logsCommand(g),
 		scheduleCommand(g), keepaliveCommand(g),

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -290,6 +291,11 @@ func (c *Client) ReportUsage(ctx context.Context, workspace uuid.UUID, req Usage
 // UpdateWorkspaceRequest renames a workspace.
 type UpdateWorkspaceRequest struct {
 	Name string `json:"name,omitempty"`
+}
+
+// RenameWorkspace gives a workspace another name.
+func (c *Client) RenameWorkspace(ctx context.Context, workspace uuid.UUID, name string) error {
+	return c.call(ctx, http.MethodPatch, "/api/v2/workspaces/"+workspace.String(), UpdateWorkspaceRequest{Name: name}, nil)
 }
 
 // JobLog is a line of a job's log.
