@@ -134,7 +134,7 @@ func (t target) pick(ws api.Workspace) (api.Agent, error) {
 	}
 	var names []string
 	for _, a := range agents {
-		if a.Name == t.agent {
+		if strings.EqualFold(a.Name, t.agent) { // ssh makes hosts lower case
 			return a, nil
 		}
 		names = append(names, a.Name)

@@ -96,6 +96,7 @@ func TestPickNamesWhatThereIs(t *testing.T) {
 		{with("main"), "", "main"},
 		{with("main"), "main", "main"},
 		{with("a", "b"), "b", "b"},
+		{with("a", "B"), "b", "B"},
 		{with(), "", `workspace "ws" has no agent`},
 		{with("a", "b"), "", `workspace "ws" has several agents: a, b`},
 		{with("a"), "x", `workspace "ws" has no agent "x"`},
