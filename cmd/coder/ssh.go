@@ -47,7 +47,7 @@ func sshCommand(g *globals) *cobra.Command {
 		Long: "Open a shell in a workspace, or run a command there.\n\n" +
 			"The exit status is that of the command; 255 when the connection was lost.\n" +
 			"An open shell outlives sleep and changes of the network. At the start of a line, ~. ends it.\n\n" +
-			"OpenSSH uses workspaces through this command: ssh -o ProxyCommand='coder ssh --stdio %h' WORKSPACE",
+			"OpenSSH reaches workspaces through this command: see coder config-ssh.",
 		Example:           "  coder ssh blue-fox\n  coder ssh blue-fox.agent -- make test",
 		Args:              o.parse,
 		ValidArgsFunction: completeWorkspaces(g),
