@@ -69,6 +69,8 @@ func (s *Server) deploymentRoutes(r chi.Router) {
 	r.Get("/appearance", s.h(s.getAppearance))
 	r.Get("/entitlements", s.h(s.getEntitlements))
 	r.Get("/applications/host", s.h(s.getAppHost))
+	r.Get("/notifications/inbox", s.h(s.getInbox))
+	r.Get("/notifications/inbox/watch", s.h(s.watchInbox))
 	r.Get("/derp-map", s.h(s.watchDERPMap))
 	r.Get("/tailnet", s.h(s.tailnet))
 	r.Get("/organizations", s.h(s.listOrganizations))
