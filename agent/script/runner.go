@@ -29,7 +29,6 @@ type Runner struct {
 	phase   Since
 	scripts []*scripted
 	now     []Running
-	changed chan struct{} // closed and replaced when phase or now change
 	clock   chan struct{} // closed to end the schedules
 	open    int           // runs whose output is open
 	stopped bool          // Stop was called
@@ -58,7 +57,7 @@ func New(cfg Config) *Runner {
 	if cfg.Start == nil {
 		cfg.Start = (*exec.Cmd).Start
 	}
-	r := &Runner{cfg: cfg, log: cfg.Log, start: cfg.Start, phase: Since{Created, time.Now()}, changed: make(chan struct{})}
+	r := &Runner{cfg: cfg, log: cfg.Log, start: cfg.Start, phase: Since{Created, time.Now()}}
 	r.ctx, r.kill = context.WithCancel(context.Background())
 	r.early, r.stop = context.WithCancel(r.ctx)
 	return r
@@ -222,14 +221,12 @@ func (r *Runner) began(s *scripted, stage Stage, at time.Time) {
 	defer r.mu.Unlock()
 	r.forgetLocked(s)
 	r.now = append(r.now, Running{Name: s.Name, Stage: stage, Start: at, BlocksLogin: s.BlocksLogin && stage == AtStart, of: s})
-	r.noteLocked()
 }
 
 // ended reports a run.
 func (r *Runner) ended(s *scripted, run Run) {
 	r.mu.Lock()
 	r.forgetLocked(s)
-	r.noteLocked()
 	r.mu.Unlock()
 	r.log.Info("script ended", "script", run.Name, "stage", run.Stage, "status", run.Status, "code", run.ExitCode, "duration", run.End.Sub(run.Start))
 	r.cfg.Report(Event{Run: &run})
@@ -239,15 +236,9 @@ func (r *Runner) forgetLocked(s *scripted) {
 	r.now = slices.DeleteFunc(r.now, func(running Running) bool { return running.of == s })
 }
 
-func (r *Runner) noteLocked() {
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
 // phaseLocked moves to a later phase and reports it.
 func (r *Runner) phaseLocked(to Phase) {
 	r.phase = Since{to, time.Now()}
-	r.noteLocked()
 	since := r.phase
 	r.cfg.Report(Event{Phase: &since})
 }
@@ -263,19 +254,6 @@ func (r *Runner) Status() (phase Since, running []Running) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.phase, slices.Clone(r.now)
-}
-
-// Blocking returns the scripts that logins should wait for, and a channel that
-// is closed when that may have changed. Before the first Set there are none.
-func (r *Runner) Blocking() (running []Running, changed <-chan struct{}) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, s := range r.now {
-		if s.BlocksLogin {
-			running = append(running, s)
-		}
-	}
-	return running, r.changed
 }
 
 // Stopping says that the stop begins, which what comes before its scripts may

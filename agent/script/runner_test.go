@@ -353,28 +353,6 @@ func TestClock(t *testing.T) {
 	l.until("run of the new text", func(e Event) bool { return e.Line != nil && e.Line.Text == "tock" })
 }
 
-func TestBlocking(t *testing.T) {
-	l := newLab(t)
-	s := atStart("slow", "until [ -e go ]; do sleep 0.01; done")
-	s.BlocksLogin = true
-	l.Set([]Script{s, atStart("beside", "sleep 1000")})
-	names, changed := l.Blocking()
-	if len(names) != 1 || names[0].Name != "slow" {
-		t.Fatalf("logins wait for %+v, want slow", names)
-	}
-	if err := os.WriteFile(filepath.Join(l.dir, "go"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for len(names) > 0 {
-		select {
-		case <-changed:
-			names, changed = l.Blocking()
-		case <-time.After(patience):
-			t.Fatalf("logins still wait for %+v", names)
-		}
-	}
-}
-
 func TestEnvironmentOfScripts(t *testing.T) {
 	l := newLab(t)
 	s := atStart("env", `echo "$CODER_SCRIPT_DATA_DIR"; echo "$CODER_SCRIPT_BIN_DIR"; stat -c %a "$CODER_SCRIPT_DATA_DIR" "$CODER_SCRIPT_BIN_DIR"; pwd; ls -A "$CODER_SCRIPT_DATA_DIR" | wc -l`)

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/berthdev/berth/agent/proto"
 )
 
 // Family is all that a metric says under one name.
@@ -114,21 +112,3 @@ func (m Metric) labels() string {
 }
 
 func valid(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }
-
-// StatsMetrics returns families as an agent's statistics carry them.
-func StatsMetrics(families []Family) (list []*proto.Stats_Metric) {
-	for _, f := range families {
-		kind := proto.Stats_Metric_GAUGE
-		if f.Counter {
-			kind = proto.Stats_Metric_COUNTER
-		}
-		for _, m := range f.Metrics {
-			metric := &proto.Stats_Metric{Name: f.Name, Type: kind, Value: m.Value}
-			for _, l := range m.Labels {
-				metric.Labels = append(metric.Labels, &proto.Stats_Metric_Label{Name: l.Name, Value: valid(l.Value)})
-			}
-			list = append(list, metric)
-		}
-	}
-	return list
-}

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/berthdev/berth/agent/proto"
 )
 
 var someMetrics = []Family{
@@ -55,20 +53,6 @@ func TestNamesOfMetrics(t *testing.T) {
 	}
 	if err := WriteMetrics(&bytes.Buffer{}, []Family{{Name: "a:b_1", Metrics: []Metric{{Labels: []Label{{"_c1", ""}}}}}}); err != nil {
 		t.Errorf("WriteMetrics of good names = %v", err)
-	}
-}
-
-func TestStatsMetrics(t *testing.T) {
-	got := StatsMetrics(someMetrics)
-	if len(got) != 5 {
-		t.Fatalf("StatsMetrics = %v, want five", got)
-	}
-	first, third := got[0], got[3]
-	if first.Name != "agent_bytes_total" || first.Type != proto.Stats_Metric_COUNTER || first.Value != 42 || len(first.Labels) != 2 || first.Labels[1].Name != "path" || first.Labels[1].Value != "C:\\x\ny" {
-		t.Errorf("first = %v, want it as it is", first)
-	}
-	if third.Name != "up" || third.Type != proto.Stats_Metric_GAUGE || third.Labels[0].Value != "\ufffd" {
-		t.Errorf("fourth = %v, want a gauge in UTF-8", third)
 	}
 }
 
