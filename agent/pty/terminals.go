@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -146,14 +147,14 @@ func (t *Terminals) forget(term *terminal) {
 // List returns all terminals, the oldest first.
 func (t *Terminals) List() []Info {
 	t.mu.Lock()
-	all := make([]Info, 0, len(t.all))
-	for _, term := range t.all {
+	terms := slices.SortedFunc(maps.Values(t.all), func(a, b *terminal) int { return a.created.Compare(b.created) })
+	t.mu.Unlock()
+	all := make([]Info, 0, len(terms))
+	for _, term := range terms {
 		if info := term.info(); info.PID != 0 {
 			all = append(all, info)
 		}
 	}
-	t.mu.Unlock()
-	slices.SortFunc(all, func(a, b Info) int { return a.Created.Compare(b.Created) })
 	return all
 }
 

@@ -86,7 +86,11 @@ func (p *Ports) List() ([]Port, error) {
 			ports[n] = Port{Process: p.name(pid), Network: "tcp", Number: n, PID: pid, UID: s.uid}
 		}
 	}
-	return slices.SortedFunc(maps.Values(ports), func(a, b Port) int { return cmp.Compare(a.Number, b.Number) }), nil
+	list := make([]Port, 0, len(ports))
+	for _, n := range slices.Sorted(maps.Keys(ports)) {
+		list = append(list, ports[n])
+	}
+	return list, nil
 }
 
 func (p *Ports) path(parts ...string) string {
