@@ -43,6 +43,10 @@ func (n *Node) Path(addr netip.Addr) Path {
 	if p == nil {
 		return Path{}
 	}
+	return p.lastPath()
+}
+
+func (p *peer) lastPath() Path {
 	took := p.path.Load()
 	out := Path{Direct: took == viaUDP, Relayed: took == viaRelay, Region: p.home}
 	if width := p.width.load(); out.Direct {

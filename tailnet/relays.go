@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tailscale.com/tailcfg"
 	"tailscale.com/types/key"
 
 	"github.com/berthdev/berth/tailnet/derpmap"
@@ -30,7 +31,8 @@ type relays struct {
 
 	bridges map[relayID]*bridge
 
-	connected atomic.Bool // something came from the home relay since it was dialed
+	connected atomic.Bool                     // something came from the home relay since it was dialed
+	upstream  atomic.Pointer[tailcfg.DERPMap] // what magicsock was given last
 
 	mu      sync.Mutex // guards below
 	given   *derpmap.Map
@@ -117,7 +119,9 @@ func (r *relays) apply(ctx context.Context) {
 	if fresh {
 		r.plan(ctx, m)
 	}
-	r.node.magic.SetDERPMap(upstreamMap(m, r.plans))
+	given := upstreamMap(m, r.plans)
+	r.upstream.Store(given)
+	r.node.magic.SetDERPMap(given)
 	home := r.node.Home()
 	if region := m.Regions[home]; region == nil || !hasRelay(region) {
 		home = firstHome(m)
