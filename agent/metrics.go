@@ -47,7 +47,7 @@ func (n *network) families(s host.State) []stats.Family {
 	return []stats.Family{
 		sessions,
 		one("berth_agent_connections", "Connections of SSH.", float64(s.Connections)),
-		one("berth_agent_processes", "Processes that sessions of SSH have started.", float64(s.Processes)),
+		one("berth_agent_processes", "Processes that sessions of SSH and the API have started.", float64(s.Processes)),
 		one("berth_agent_streams", "Streams that outlive their connections.", float64(s.Streams)),
 		one("berth_agent_streams_waiting", "Streams whose client is away.", float64(s.Waiting)),
 		one("berth_agent_terminals", "Terminals.", float64(s.Terminals)),

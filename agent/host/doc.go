@@ -10,6 +10,7 @@
 //	tailnet port 5     ──── connect/resume ► streams that outlive their
 //	                                         connections, then the SSH server
 //	tailnet port 2     ──── connect/terminal terminals
+//	tailnet port 4     ──── /api/v0/... ───► files, commands that nobody waits for
 //	manifest           ──── PUT setup ─────► environment, directory, host key
 //	server             ◄─── GET events ───── who came, what ended
 //

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/berthdev/berth/agent/process"
 	"github.com/berthdev/berth/agent/pty"
 	"github.com/berthdev/berth/agent/script"
 	"github.com/berthdev/berth/agent/sshd"
@@ -61,9 +62,11 @@ type parts struct {
 	streams   *resume.Server
 	terminals *pty.Terminals
 	scripts   *script.Runner
+	processes *process.Processes
 
-	stopTimeout time.Duration // of the scripts of the stop
-	ended       sync.Once
+	blockFileTransfer bool
+	stopTimeout       time.Duration // of the scripts of the stop
+	ended             sync.Once
 }
 
 // Run keeps the sessions of one agent until ctx ends, it is told to end, or it
@@ -175,7 +178,8 @@ func (h *host) newParts(s Setup) (*parts, error) {
 		return nil, err
 	}
 	ssh := sshd.New(key, h.sshConfig(s.Options))
-	p := &parts{ssh: ssh, terminals: pty.New(h.terminalConfig(ssh, s.Options)), stopTimeout: s.Options.StopTimeout}
+	p := &parts{ssh: ssh, terminals: pty.New(h.terminalConfig(ssh, s.Options)), stopTimeout: s.Options.StopTimeout, blockFileTransfer: s.Options.BlockFileTransfer}
+	p.processes = process.New(process.Config{Login: processLogin(ssh), Start: ssh.StartProgram, Log: h.log})
 	p.scripts = script.New(script.Config{
 		Login: scriptLogin(ssh), Start: ssh.StartProgram, LogDir: cmp.Or(s.Options.LogDir, os.TempDir()), DataDir: cmp.Or(s.Options.DataDir, os.TempDir()),
 		Report: h.scripts.add, Log: h.log,
@@ -231,6 +235,14 @@ func scriptLogin(ssh *sshd.Server) func(context.Context) (script.Login, error) {
 	}
 }
 
+// processLogin gives commands of the API what SSH sessions have.
+func processLogin(ssh *sshd.Server) func(context.Context) (process.Login, error) {
+	return func(ctx context.Context) (process.Login, error) {
+		shell := ssh.Shell(ctx)
+		return process.Login{Shell: shell.Path, Env: shell.Env, Dir: shell.Dir}, nil
+	}
+}
+
 func (h *host) currentLogin() sshd.Login {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -247,7 +259,7 @@ func (h *host) state() State {
 	s := State{Version: h.cfg.Version, PID: os.Getpid(), Started: h.started, Known: h.known.Load(), Untold: h.scripts.waiting()}
 	if p := h.currentParts(); p != nil {
 		c := p.ssh.Counters()
-		s.Connections, s.Processes = c.ActiveConnections, c.ActiveProcesses
+		s.Connections, s.Processes = c.ActiveConnections, c.ActiveProcesses+p.processes.Active()
 		s.Streams, s.Waiting = p.streams.Streams()
 		t := p.terminals.Counters()
 		s.Terminals, s.Viewers = t.Active, t.ActiveViewers
@@ -270,7 +282,12 @@ func (h *host) closeParts(stop bool) (err error) {
 		if stop {
 			p.scripts.Stopping()
 		}
+		var processes error
+		var closing sync.WaitGroup
+		closing.Go(func() { processes = p.processes.Close() }) // has the same grace as what SSH started
 		err = errors.Join(p.ssh.Close(), p.terminals.Close(), p.streams.Close())
+		closing.Wait()
+		err = errors.Join(err, processes)
 		if stop {
 			ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(p.stopTimeout, DefaultStopTimeout))
 			defer cancel()

@@ -38,6 +38,7 @@ func (h *host) routes() http.Handler {
 	mux.HandleFunc("DELETE /terminals/{id}", h.deleteTerminal)
 	mux.HandleFunc("POST /end", h.postEnd)
 	mux.HandleFunc("POST /connect/{kind}", h.connect)
+	h.apiRoutes(mux)
 	return mux
 }
 

@@ -81,7 +81,7 @@ type State struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 
-	// Connections of SSH, Processes started by them, Streams that can be
+	// Connections of SSH, Processes started by them or by the API, Streams that can be
 	// resumed (of those, Waiting are without a client now), Terminals and their
 	// Viewers.
 	Connections int `json:"connections"`
