@@ -62,6 +62,7 @@ type Agent struct {
 	cfg       Config
 	log       *slog.Logger
 	lifecycle *lifecycle
+	lines     *lastLines // of the log
 
 	connected atomic.Bool // to the server, now
 
@@ -80,7 +81,9 @@ func New(cfg Config) *Agent {
 	if cfg.Version == "" {
 		cfg.Version = api.Version
 	}
-	return &Agent{cfg: cfg, log: cfg.Log, lifecycle: newLifecycle()}
+	lines := &lastLines{}
+	cfg.Log = kept(cfg.Log, lines)
+	return &Agent{cfg: cfg, log: cfg.Log, lifecycle: newLifecycle(), lines: lines}
 }
 
 // reportGrace is how long a shutdown waits until the server has heard of the
@@ -162,7 +165,7 @@ func (a *Agent) ensureNetwork(ctx context.Context, m *proto.Manifest) (*network,
 	if n := a.currentNetwork(); n != nil {
 		return n, n.apply(ctx, m)
 	}
-	n, err := newNetwork(a.cfg, m)
+	n, err := newNetwork(a.cfg, a.lines, m)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNetwork, err)
 	}

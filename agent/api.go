@@ -4,7 +4,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -21,13 +20,23 @@ const apiPort = 4
 const apiTimeout = 20 * time.Second
 
 // serveAPI answers on ln until ctx ends.
-func (n *network) serveAPI(ctx context.Context, ln net.Listener) {
+func (n *network) serveAPI(ctx context.Context, ln net.Listener) { n.serveHTTP(ctx, ln, n.routes()) }
+
+// routes are those of the API. Those who come may log in by SSH.
+func (n *network) routes() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", n.getRoot)
 	mux.HandleFunc("GET /api/v0/terminals", n.getTerminals)
-	mux.HandleFunc("GET /api/v0/listening-ports", n.getPorts)
-	mux.HandleFunc("GET /debug/prometheus", n.getMetrics)
 	mux.HandleFunc("DELETE /api/v0/terminals/{id}", n.deleteTerminal)
-	n.serveHTTP(ctx, ln, mux)
+	mux.HandleFunc("GET /api/v0/listening-ports", n.getPorts)
+	mux.HandleFunc("GET /api/v0/containers", n.getContainers)
+	mux.HandleFunc("GET /api/v0/netcheck", n.getNetcheck)
+	mux.HandleFunc("GET /debug/prometheus", n.getMetrics)
+	mux.HandleFunc("GET /debug/logs", n.getLogs)
+	mux.HandleFunc("GET /debug/manifest", n.getManifest)
+	mux.HandleFunc("GET /debug/magicsock", n.getMagicsock)
+	n.forwardedRoutes(mux)
+	return fromPrograms(mux)
 }
 
 // serveMetrics answers on the address of Config.MetricsAddress until ctx ends.
@@ -59,9 +68,9 @@ func (n *network) serveMetrics(ctx context.Context) {
 // listenAgain is the wait until an address is tried again.
 const listenAgain = 5 * time.Second
 
-func (n *network) serveHTTP(ctx context.Context, ln net.Listener, mux *http.ServeMux) {
+func (n *network) serveHTTP(ctx context.Context, ln net.Listener, handler http.Handler) {
 	server := &http.Server{
-		Handler: mux, ReadTimeout: apiTimeout, WriteTimeout: apiTimeout,
+		Handler: handler, ReadTimeout: apiTimeout, WriteTimeout: apiTimeout,
 		ErrorLog: slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
@@ -76,8 +85,7 @@ func (n *network) getTerminals(w http.ResponseWriter, r *http.Request) {
 		n.refuse(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"terminals": list})
+	answer(w, map[string]any{"terminals": list})
 }
 
 func (n *network) deleteTerminal(w http.ResponseWriter, r *http.Request) {

@@ -52,6 +52,10 @@ type network struct {
 	once     sync.Once
 	setup    host.Setup // of the session with the server that is or was last
 
+	manifest  atomic.Pointer[proto.Manifest] // the last one
+	lines     *lastLines                     // of the log
+	netchecks *netchecks
+
 	reported atomic.Uint64 // number of the last event that the server has
 	scripts  atomic.Uint64 // the same of what scripts did
 
@@ -59,7 +63,7 @@ type network struct {
 	left  []host.Numbered[script.Event] // what scripts did last; set before that
 }
 
-func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
+func newNetwork(cfg Config, lines *lastLines, m *proto.Manifest) (*network, error) {
 	id, err := uuid.FromBytes(m.GetAgentId())
 	if err != nil || id == uuid.Nil {
 		return nil, errors.New("the manifest has no agent id")
@@ -69,7 +73,8 @@ func newNetwork(cfg Config, m *proto.Manifest) (*network, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	n := &network{cfg: cfg, stop: stop, ended: make(chan struct{})}
+	n := &network{cfg: cfg, stop: stop, ended: make(chan struct{}), lines: lines, netchecks: newNetchecks()}
+	n.manifest.Store(m)
 	n.host = host.NewClient(host.ClientConfig{
 		Name: host.Name(cfg.Client.URL.String() + " " + cfg.Client.Token), Start: cfg.StartHost, Version: cfg.Version, Log: cfg.Log,
 	})
@@ -135,6 +140,7 @@ func (n *network) apply(ctx context.Context, m *proto.Manifest) error {
 	if err != nil {
 		return err
 	}
+	n.manifest.Store(m)
 	next := n.setupFor(m)
 	next.Banners = n.setup.Banners
 	n.setup = next

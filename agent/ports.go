@@ -3,7 +3,6 @@
 package agent
 
 import (
-	"encoding/json"
 	"net/http"
 	"os"
 
@@ -30,6 +29,5 @@ func (n *network) getPorts(w http.ResponseWriter, _ *http.Request) {
 			ports = append(ports, listeningPort{p, p.UID == uint32(os.Getuid())})
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"ports": ports})
+	answer(w, map[string]any{"ports": ports})
 }
