@@ -109,7 +109,8 @@ func Open(cfg Config) *Conn {
 // Reach makes the node and connects it to the server, so that agent can be
 // dialed. It is called once. An error of the kind that trying again does not
 // mend, such as an unknown agent, is returned; for others it tries again until
-// ctx ends. That the agent is there is not awaited.
+// ctx ends. That the agent is there is not awaited. Without one, uuid.Nil, the node
+// joins the tailnet and reaches nobody, for Report.
 func (c *Conn) Reach(ctx context.Context, agent uuid.UUID) error {
 	info, err := c.connectionInfo(ctx, agent)
 	if err != nil {
@@ -153,8 +154,12 @@ func (c *Conn) start(info api.ConnectionInfo, agent uuid.UUID) error {
 		return fmt.Errorf("the server's relays: %w", err)
 	}
 	c.agent, c.addr, c.relays = agent, tailnet.AddressFor(agent), relays
+	var destinations []uuid.UUID
+	if agent != uuid.Nil {
+		destinations = []uuid.UUID{agent}
+	}
 	c.control = tailnet.NewControl(tailnet.ControlConfig{
-		Access: c.cfg.Client.URL, Destinations: []uuid.UUID{agent}, Logger: c.log,
+		Access: c.cfg.Client.URL, Destinations: destinations, Logger: c.log,
 		Programmed: func(uuid.UUID) { c.known.Do(func() { close(c.programmed) }) },
 	})
 	c.node, err = tailnet.New(tailnet.Config{

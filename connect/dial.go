@@ -204,6 +204,28 @@ func (c *Conn) Path() tailnet.Path { return c.node.Path(c.addr) }
 // has carried something.
 func (c *Conn) RelayConnected() bool { return c.node.RelayConnected() }
 
+const (
+	// relayPatience is how long a report waits for the relay: it admits a node when
+	// the server has told it of the node.
+	relayPatience = 3 * time.Second
+	relayLook     = 50 * time.Millisecond
+)
+
+// Report measures the network of this machine; see tailnet.Node.Report.
+func (c *Conn) Report(ctx context.Context) tailnet.Report {
+	patience := time.After(relayPatience)
+	for !c.node.RelayConnected() && ctx.Err() == nil {
+		select {
+		case <-time.After(relayLook): // nothing tells of it
+			continue
+		case <-patience:
+		case <-ctx.Done():
+		}
+		break
+	}
+	return c.node.Report(ctx)
+}
+
 // AgentEndpoints returns where the agent says that it can be reached over UDP.
 func (c *Conn) AgentEndpoints() []netip.AddrPort { return c.node.Endpoints(c.addr) }
 

@@ -67,6 +67,13 @@ func (n *Node) SetDERPMap(m *derpmap.Map) error {
 	return nil
 }
 
+// current is the map that was given last; it never changes.
+func (r *relays) current() *derpmap.Map {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.given
+}
+
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -31,7 +31,7 @@ func rootCommand(g *globals) *cobra.Command {
 		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g),
 		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), restartCommand(g), updateCommand(g), renameCommand(g), deleteCommand(g),
 		externalCommand(g), templatesCommand(g),
-		sshCommand(g), configSSHCommand(g), connectCommand(), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
+		sshCommand(g), configSSHCommand(g), connectCommand(), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
 		scheduleCommand(g), keepaliveCommand(g),
 		versionCommand(), statCommand(),
 		serverCommand(), agentCommand(), homePersistCommand(),
