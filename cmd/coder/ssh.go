@@ -30,6 +30,7 @@ type sshOptions struct {
 	logDir                   string
 	networkInfoDir           string
 	networkInfoInterval      time.Duration
+	container                string // refused
 
 	// Accepted because editors and SSH configurations pass them.
 	pollInterval   time.Duration
@@ -84,9 +85,10 @@ func (o *sshOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.networkInfoDir, "network-info-dir", "", "write what is known of the path to a file in this `directory`")
 	fs.DurationVar(&o.networkInfoInterval, "network-info-interval", 5*time.Second, "how often that file is written")
 
+	fs.StringVarP(&o.container, "container", "c", "", "refused: agents of this make run no dev containers")
 	fs.DurationVar(&o.pollInterval, "workspace-poll-interval", time.Minute, "accepted for compatibility")
 	fs.BoolVar(&o.forceNewTunnel, "force-new-tunnel", false, "accepted for compatibility: every tunnel is new")
-	for _, name := range []string{"workspace-poll-interval", "force-new-tunnel"} {
+	for _, name := range []string{"container", "workspace-poll-interval", "force-new-tunnel"} {
 		fs.Lookup(name).Hidden = true
 	}
 }
@@ -102,6 +104,9 @@ func (o *sshOptions) parse(cmd *cobra.Command, args []string) error {
 		return cmd.FlagErrorFunc()(cmd, err)
 	}
 	o.command = strings.Join(cmd.Flags().Args(), " ") // as OpenSSH does
+	if o.container != "" {
+		return withHint(errors.New("--container: there are no dev containers in workspaces of this server"), "coder ssh -t "+name+" -- docker exec -it "+o.container+" sh")
+	}
 	for _, entry := range o.env {
 		if key, _, ok := strings.Cut(entry, "="); !ok || key == "" {
 			return fmt.Errorf("--env %q: want KEY=VALUE", entry)
