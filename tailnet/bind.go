@@ -120,12 +120,13 @@ func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) 
 }
 
 // sendBig sends those packets of bufs through the peer's relay that will not
-// arrive directly, and, as far as there is room, those that may not.
+// arrive directly and, as far as there is room and they are few, those that may
+// not.
 func (b *bind) sendBig(p *peer, bufs [][]byte, offset int) {
 	width := p.width.load()
 	for _, buf := range bufs {
 		size := len(buf) - offset
-		if width.relayOnly(size) || width.relayToo(size) && b.queue.free() > 0 {
+		if width.relayOnly(size) || width.relayToo(size) && b.queue.free() > 0 && p.width.copies.Add(1) <= maxCopies {
 			b.relayOne(p, buf[offset:])
 		}
 	}

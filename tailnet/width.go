@@ -22,8 +22,8 @@ import (
 //	    |                                                       |
 //	    +------ packets go to another address <-----------------+
 //
-// While it is unknown, what a narrow path would drop goes through the relay too;
-// a path that is narrow is for small packets, and the relay for the others. Each
+// While it is unknown, some of what a narrow path would drop goes through the relay
+// too, enough for a login; a path that is narrow is for small packets, and the relay for the others. Each
 // side finds out about its own direction.
 type width int32
 
@@ -45,9 +45,14 @@ const (
 	// widthPatience is how long a large ping may be unanswered, and probeEvery
 	// how often one is sent, with a small one behind it: some are lost on any
 	// network. enoughSmall is how many of those must be answered meanwhile.
-	widthPatience = 1500 * time.Millisecond
+	widthPatience = 1250 * time.Millisecond
 	probeEvery    = 250 * time.Millisecond
 	enoughSmall   = 3
+
+	// maxCopies is how many large packets go both ways while the width is unknown:
+	// their receiver drops one of the two, and holds back others while it has many
+	// such in a row (netstack's gate).
+	maxCopies = 48
 
 	// widthTries is how often it is tried in a row to find out a width, and
 	// widthPause the pause after one that came to nothing.
@@ -60,6 +65,7 @@ const (
 type widthState struct {
 	now     atomic.Int32 // a width
 	probing atomic.Bool
+	copies  atomic.Int32  // large packets that went both ways
 	astray  atomic.Uint64 // large pings that went through a relay, and tell nothing
 }
 
@@ -79,6 +85,7 @@ func (w width) relayToo(size int) bool {
 // block.
 func (n *Node) moved(p *peer) {
 	p.width.now.Store(int32(unknownWidth))
+	p.width.copies.Store(0)
 	n.probe(p)
 }
 

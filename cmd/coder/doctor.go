@@ -25,6 +25,7 @@ type doctor struct {
 	client    *api.Client
 	info      api.ConnectionInfo
 	noUDP     bool // here
+	isDirect  bool
 	workspace api.Workspace
 	agent     api.Agent
 	conn      *connect.Conn
@@ -75,7 +76,7 @@ func (o *doctor) run(cmd *cobra.Command, g *globals) (err error) {
 	}()
 	steps := append(o.server.Steps(), o.signedIn, o.version, o.webSocket, o.relay, o.udp)
 	if o.target != nil {
-		steps = append(steps, o.isRunning, o.isConnected, o.isStarted, o.agentVersion, o.reach(g), o.direct, o.carries, o.disk)
+		steps = append(steps, o.isRunning, o.isConnected, o.isStarted, o.agentVersion, o.reach(g), o.direct, o.width, o.carries, o.disk)
 	}
 	return o.tell(cmd, steps)
 }

@@ -23,11 +23,11 @@ const (
 	directPatience = 4 * time.Second
 	// widthPatience is how long it may take until the node knows whether large
 	// packets pass.
-	widthPatience = 2 * time.Second
+	widthPatience = 4500 * time.Millisecond
 	// carryTime is how long large packets are sent each way, and carryPatience
 	// how long that may take.
 	carryTime     = 100 * time.Millisecond
-	carryPatience = 1200 * time.Millisecond
+	carryPatience = 2 * time.Second
 )
 
 // reach asks the agent itself for a sign of life.
@@ -60,6 +60,7 @@ func (o *doctor) direct(ctx context.Context) diagnose.Finding {
 	f := diagnose.Finding{What: "direct", Mild: true}
 	for {
 		if pong, err := o.conn.Ping(ctx); err == nil && pong.Direct {
+			o.isDirect = true
 			f.Text = fmt.Sprintf("%s in %s", pong.Endpoint, millis(pong.Latency))
 			return f
 		}
@@ -106,24 +107,32 @@ func (o *doctor) carries(ctx context.Context) diagnose.Finding {
 			return f
 		}
 	}
-	if o.isNarrow(ctx) {
-		f.Err, f.Mild = errors.New("the direct path drops large packets: they go through the relay, which is slower"), true
-		f.Hint = narrowHint
-	}
 	return f
 }
 
 const narrowHint = "a network on the way drops UDP packets of more than 1200 bytes without telling: mend the MTU of its tunnel"
 
-// isNarrow waits until the node knows how wide its direct path is.
+// width waits until the node knows whether its direct path carries large packets,
+// and says if it does not.
+func (o *doctor) width(ctx context.Context) diagnose.Finding {
+	if !o.isDirect || !o.isNarrow(ctx) {
+		return diagnose.Finding{}
+	}
+	return diagnose.Finding{
+		What: "packets", Mild: true, Hint: narrowHint,
+		Err: errors.New("the direct path drops large packets: they go through the relay, which is slower"),
+	}
+}
+
 func (o *doctor) isNarrow(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, widthPatience)
 	defer cancel()
 	for {
 		path := o.conn.Path()
-		if !path.Direct || path.Wide || path.Narrow || !pause(ctx, directAgain) {
+		if path.Wide || path.Narrow || !pause(ctx, directAgain) {
 			return path.Narrow
 		}
+		_, _ = o.conn.Ping(ctx) // keeps the path in use
 	}
 }
 
