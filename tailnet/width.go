@@ -2,6 +2,7 @@ package tailnet
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,8 +24,8 @@ import (
 //	    +------ packets go to another address <-----------------+
 //
 // While it is unknown, some of what a narrow path would drop goes through the relay
-// too, enough for a login; a path that is narrow is for small packets, and the relay for the others. Each
-// side finds out about its own direction.
+// too, enough for a login; a path that is narrow is for small packets, and the
+// relay for the others. Each side finds out about its own direction.
 type width int32
 
 const (
@@ -108,7 +109,13 @@ func (n *Node) probeWidths(ctx context.Context) {
 	for {
 		select {
 		case p := <-n.probes:
-			running.Go(func() { n.probeWidth(ctx, p) })
+			running.Go(func() {
+				again := n.probeWidth(ctx, p)
+				p.width.probing.Store(false)
+				if again && p.width.load() == unknownWidth && p.path.Load() == viaUDP {
+					n.probe(p) // who asked meanwhile was not heard
+				}
+			})
 		case <-ctx.Done():
 			return
 		}
@@ -116,28 +123,44 @@ func (n *Node) probeWidths(ctx context.Context) {
 }
 
 // probeWidth finds out the width of the direct path to p. Until it has, or while
-// packets take no direct path, it stays unknown.
-func (n *Node) probeWidth(ctx context.Context, p *peer) {
-	defer p.width.probing.Store(false)
+// packets take no direct path, it stays unknown. It reports whether it may be
+// found out later.
+func (n *Node) probeWidth(ctx context.Context, p *peer) (again bool) {
 	for range widthTries {
 		at := p.endpoint.Load()
-		found := n.measureWidth(ctx, p)
-		if found != unknownWidth && p.endpoint.Load() == at && p.path.Load() == viaUDP {
-			p.width.now.Store(int32(found))
-			if found == narrow {
-				n.log.Info("direct path drops large packets, sending them through the relay", "peer", p.id, "endpoint", at)
-			}
-			return
+		if n.settleWidth(p, at, n.measureWidth(ctx, p)) {
+			return true
 		}
 		select {
 		case <-time.After(widthPause):
 		case <-ctx.Done():
-			return
+			return false
 		}
-		if p.path.Load() != viaUDP {
-			return // asked for again when it is
+		switch {
+		case n.peer(p.id) == nil:
+			return false // it has left
+		case p.path.Load() != viaUDP:
+			return true // asked for again when it is
 		}
 	}
+	return false
+}
+
+// settleWidth notes what was found of the path to the address at, and reports
+// whether that is known now: packets may have gone elsewhere meanwhile.
+func (n *Node) settleWidth(p *peer, at *netip.AddrPort, found width) bool {
+	if found == unknownWidth || p.path.Load() != viaUDP || p.endpoint.Load() != at {
+		return false
+	}
+	p.width.now.Store(int32(found))
+	if p.endpoint.Load() != at {
+		p.width.now.Store(int32(unknownWidth)) // moved did that too, perhaps before us
+		return false
+	}
+	if found == narrow {
+		n.log.Info("direct path drops large packets, sending them through the relay", "peer", p.id, "endpoint", at)
+	}
+	return true
 }
 
 // measureWidth sends large and small pings until a large one is answered, or

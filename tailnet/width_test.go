@@ -1,6 +1,34 @@
 package tailnet
 
-import "testing"
+import (
+	"log/slog"
+	"net/netip"
+	"testing"
+)
+
+// TestWidthOfAnotherPathIsNotTaken settles what was found of an address that
+// packets have left, or of a path that is not the direct one alone.
+func TestWidthOfAnotherPathIsNotTaken(t *testing.T) {
+	n := &Node{log: slog.New(slog.DiscardHandler)}
+	old, now := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2")
+	for _, c := range []struct {
+		what string
+		path path
+		at   *netip.AddrPort
+		want width
+	}{
+		{"the address packets go to", viaUDP, &now, narrow},
+		{"one that they have left", viaUDP, &old, unknownWidth},
+		{"a path through the relay too", viaUDP | viaRelay, &now, unknownWidth},
+	} {
+		p := &peer{peerState: &peerState{}}
+		p.endpoint.Store(&now)
+		p.path.swap(c.path)
+		if settled := n.settleWidth(p, c.at, narrow); p.width.load() != c.want || settled != (c.want != unknownWidth) {
+			t.Errorf("%s: settled = %v, width %v; want %v", c.what, settled, p.width.load(), c.want)
+		}
+	}
+}
 
 func TestWidthVerdict(t *testing.T) {
 	for _, c := range []struct {
