@@ -174,14 +174,14 @@ func TestOneNetcheckForAllWhoAsk(t *testing.T) {
 		c := newNetchecks()
 		var made atomic.Int32
 		slow := func(context.Context) tailnet.Report {
-			time.Sleep(time.Second)
+			<-time.After(time.Second) // of the bubble's clock
 			return tailnet.Report{DERP: tailnet.RelaysReport{Error: fmt.Sprint(made.Add(1))}}
 		}
 		got := make([]string, 4)
 		var asking sync.WaitGroup
 		for i := range got {
 			asking.Go(func() {
-				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+				<-time.After(time.Duration(i) * 100 * time.Millisecond)
 				r, err := c.report(t.Context(), slow)
 				if err != nil {
 					t.Error(err)
