@@ -33,7 +33,7 @@ func (e *Elsewhere) Dial(ctx context.Context, network, address string) (net.Conn
 		return conn, nil
 	}
 	var refused *ssh.OpenChannelError
-	if !errors.As(err, &refused) {
+	if ctx.Err() == nil && !errors.As(err, &refused) { // else it is the address that does not answer
 		e.forget(client)
 	}
 	return nil, fmt.Errorf("reach %s from the workspace: %w", address, err)

@@ -133,6 +133,31 @@ func TestPortForwardRefused(t *testing.T) {
 	}
 }
 
+// TestPortForwardToAHostThatIsSilent dials one that does not answer, until that is
+// given up: other connections of the same login go on.
+func TestPortForwardToAHostThatIsSilent(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	db, silent := p.office.Host("db"), p.office.Host("silent")
+	silent.Block(netlab.Filter{})
+	ln, err := db.Listen("tcp", "0.0.0.0:5432")
+	serve(t, ln, err, func(conn net.Conn) { _, _ = io.Copy(conn, conn) })
+	p.forward(t, "--tcp", fmt.Sprintf("5432:%v:5432,5433:%v:5432", db.Addr(), silent.Addr()))
+	open, err := p.client.Dial(within(t, patience), "tcp", "127.0.0.1:5432")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	if got, err := echoed(open, []byte("before")); err != nil || string(got) != "before" {
+		t.Fatalf("before: %q, %v", got, err)
+	}
+	if got, err := ask(within(t, patience), p.client, "tcp", "127.0.0.1:5433", "x"); err == nil {
+		t.Errorf("a host that is silent says %q", got)
+	}
+	if got, err := echoed(open, []byte("after")); err != nil || string(got) != "after" {
+		t.Errorf("after another host did not answer: %q, %v", got, err)
+	}
+}
+
 // TestPortForwardUDP has two clients of one port: each gets its own answers,
 // whole, also large ones.
 func TestPortForwardUDP(t *testing.T) {

@@ -14,6 +14,8 @@ const (
 	portsEvery = 400 * time.Millisecond
 	// portsTimeout bounds one answer.
 	portsTimeout = 10 * time.Second
+	// maxFollowed bounds what a workspace can open on this machine.
+	maxFollowed = 500
 )
 
 // follow forwards each port on which a program of the user listens, for as long
@@ -56,7 +58,7 @@ func (f *forwarding) apply(ctx context.Context, followed map[uint16]*forward.For
 			continue
 		}
 		listening[p.Port] = true
-		if _, known := followed[p.Port]; known {
+		if _, known := followed[p.Port]; known || len(followed) >= maxFollowed {
 			continue
 		}
 		fw, err := f.beginNear(ctx, p)

@@ -63,20 +63,14 @@ func listenStream(at Endpoint) ([]net.Listener, error) {
 // listenUnix makes a socket that only this user can reach. One that is left of a
 // process that was killed is replaced.
 func listenUnix(path string) (net.Listener, error) {
-	ln, err := net.Listen("unix", path)
+	ln, err := listenPrivately(path)
 	if errors.Is(err, syscall.EADDRINUSE) && isAbandoned(path) {
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("remove a socket that nobody listens on: %w", err)
 		}
-		ln, err = net.Listen("unix", path)
+		ln, err = listenPrivately(path)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, ln.Close())
-	}
-	return ln, nil
+	return ln, err
 }
 
 func isAbandoned(path string) bool {
