@@ -39,11 +39,12 @@ func (b *bind) peerOf(ep conn.Endpoint) *peer {
 }
 
 // Open wraps each receive function so that it waits while too many packets are
-// inside.
+// inside, and takes out what WireGuard would drop without a word.
 func (b *bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	fns, actual, err := b.Bind.Open(port)
 	for i, receive := range fns {
 		fns[i] = func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
+			b.node.stack.AwaitRoom()
 			n, err := receive(bufs, sizes, eps)
 			for j := range n {
 				if sizes[j] == 0 {
@@ -53,7 +54,9 @@ func (b *bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 				if p := b.peerOf(eps[j]); p != nil {
 					inside = p.inside
 				}
-				inside.Received(bufs[j], sizes[j])
+				if !inside.Received(bufs[j], sizes[j]) {
+					sizes[j] = 0
+				}
 			}
 			return n, err
 		}

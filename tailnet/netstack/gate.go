@@ -51,9 +51,31 @@ func newGate(limit int) *gate {
 func (g *gate) enter(f *flow, n int) uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.awaitLocked()
+	return g.countLocked(f, n)
+}
+
+// await waits for room.
+func (g *gate) await() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.awaitLocked()
+}
+
+// add is enter without the wait.
+func (g *gate) add(f *flow, n int) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.countLocked(f, n)
+}
+
+func (g *gate) awaitLocked() {
 	for g.inside >= g.limit && !g.closed {
 		g.waitLocked()
 	}
+}
+
+func (g *gate) countLocked(f *flow, n int) uint64 {
 	g.renewLocked(f)
 	if f.gone {
 		return 0
@@ -72,6 +94,7 @@ func (g *gate) waitLocked() {
 		defer g.mu.Unlock()
 		if g.moves == seen {
 			g.era++
+			g.moves++
 			g.inside = 0
 			g.reopened++
 			g.moved.Broadcast()

@@ -14,6 +14,7 @@ type Peer struct {
 	stack     *Stack
 	addresses []netip.Addr
 	out, in   flow // guarded by the gates
+	delivered delivered
 
 	relayed     atomic.Bool  // packets go through a relay and nowhere else
 	established atomic.Bool  // WireGuard has a session; without, it may hold or drop packets
@@ -115,26 +116,38 @@ func (p *Peer) Sent(bufs [][]byte, offset int) {
 	}
 }
 
+// AwaitRoom waits while there are too many received packets inside WireGuard.
+// It is called before a batch is received: what is counted of a batch that is
+// not handed on yet cannot come out, and would be waited for in vain.
+func (s *Stack) AwaitRoom() { s.in.await() }
+
 // Received is called before a message of p, the first size bytes of buf, enters
-// WireGuard. It waits while there are too many inside. p is nil if the sender is
-// not known yet.
-func (p *Peer) Received(buf []byte, size int) {
+// WireGuard, and reports whether it may. It may not when WireGuard is sure to
+// drop it without a word because it has delivered it before, or much later
+// ones: a path that changes under load brings hundreds of them in a row. p is
+// nil if the sender is not known yet.
+func (p *Peer) Received(buf []byte, size int) bool {
 	if !isData(buf[:size]) {
-		return
+		return true
+	}
+	if p != nil && p.delivered.has(sessionOf(buf), counterOf(buf)) {
+		return false
 	}
 	stamp := inStamp(buf, size)
 	if stamp == nil {
-		return
+		return true
 	}
 	var n uint64
 	if p != nil {
-		n = p.stack.in.enter(&p.in, 1)
+		n = p.stack.in.add(&p.in, 1)
 	}
 	binary.LittleEndian.PutUint64(stamp, n)
+	return true
 }
 
 // written notes that WireGuard has delivered the packets in bufs, all of p.
 func (p *Peer) written(bufs [][]byte) {
+	p.delivered.add(bufs)
 	for i := len(bufs) - 1; i >= 0; i-- {
 		stamp := inStamp(bufs[i], len(bufs[i]))
 		if stamp == nil {
@@ -145,4 +158,14 @@ func (p *Peer) written(bufs [][]byte) {
 			return
 		}
 	}
+}
+
+// The header of a transport message, which WireGuard leaves in the buffer.
+
+func sessionOf(msg []byte) uint32 {
+	return binary.LittleEndian.Uint32(msg[device.MessageTransportOffsetReceiver:])
+}
+
+func counterOf(msg []byte) uint64 {
+	return binary.LittleEndian.Uint64(msg[device.MessageTransportOffsetCounter:])
 }

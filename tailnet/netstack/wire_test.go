@@ -90,6 +90,7 @@ func (w *wire) carry(from, to *Stack, there, back *Peer) {
 	const head = device.MessageEncapsulatingTransportSize
 	src, dst := from.Device(), to.Device()
 	bufs, sizes := testBuffers()
+	var counter uint64
 	for {
 		n, err := src.Read(bufs, sizes, testOffset)
 		if err != nil {
@@ -99,6 +100,8 @@ func (w *wire) carry(from, to *Stack, there, back *Peer) {
 		for i := range n {
 			msg := bufs[i][head:]
 			binary.LittleEndian.PutUint32(msg, device.MessageTransportType)
+			binary.LittleEndian.PutUint64(msg[device.MessageTransportOffsetCounter:], counter)
+			counter++
 			sent[i] = bufs[i][:testOffset+sizes[i]+16]
 		}
 		for i := range n {
@@ -108,6 +111,7 @@ func (w *wire) carry(from, to *Stack, there, back *Peer) {
 			}
 			in := make([]byte, device.MaxMessageSize)
 			size := copy(in, sent[i][head:])
+			to.AwaitRoom()
 			back.Received(in, size)
 			dst.Write([][]byte{in[:device.MessageTransportOffsetContent+len(pkt)]}, device.MessageTransportOffsetContent)
 		}
