@@ -121,7 +121,7 @@ func newSessionWorks(t *testing.T, p *place) {
 func newSessionBy(t *testing.T, p *place, deadline time.Time) {
 	t.Helper()
 	began := time.Now()
-	r := p.user.Run(within(t, time.Until(deadline)), "ssh", "ws", "--", "echo", "new")
+	r := p.user.Run(within(t, time.Until(deadline)), "ssh", "--verbose", "ws", "--", "echo", "new")
 	if r.Code != 0 || r.Stdout != "new\n" {
 		t.Fatalf("coder ssh within %v of the restart = %+v, want %q", afterServer, r, "new\n")
 	}
