@@ -179,3 +179,37 @@ func TestPartitionHeals(t *testing.T) {
 		})
 	}
 }
+
+// afterWake is how long a shell may need after its laptop slept.
+const afterWake = 3 * time.Second
+
+// TestLaptopSleeps stops coder ssh for longer than NATs and the server remember
+// it, as sleep does, and lets it go on where it was or in another network.
+func TestLaptopSleeps(t *testing.T) {
+	t.Parallel()
+	const sleep = 45 * time.Second // a UDP mapping of these NATs lives for 30 s
+	for _, test := range []struct {
+		name  string
+		begin func(*testing.T) (*place, *Shell)
+		wake  func(*place)
+	}{
+		{"direct, wakes where it was", direct, func(*place) {}},
+		{"direct, wakes in another network", direct, func(p *place) { p.client.MoveTo(p.Router("cafe", netlab.EasyNAT)) }},
+		{"relayed, wakes where it was", relayed, func(*place) {}},
+		{"relayed, wakes with another address", relayed, func(p *place) { p.client.Readdress() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, shell := test.begin(t)
+			if err := shell.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			passes(t, sleep)
+			test.wake(p)
+			if err := shell.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("the shell answers %v after the laptop woke", shell.MustAwait(afterWake))
+			shell.MustGoOn(3*time.Second, whileDirect)
+		})
+	}
+}
