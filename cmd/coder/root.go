@@ -6,21 +6,27 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/berthdev/berth/server/api"
 )
 
 func rootCommand(g *globals) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:               "coder",
 		Short:             "Berth: remote workspaces that keep their sessions",
 		Long:              "Berth: remote workspaces that keep their sessions.\n\nSign in with \"coder login <url>\", then \"coder ssh <workspace>\".",
-		Version:           api.Version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return readEnv(cmd.Flags()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return printVersion(cmd.OutOrStdout(), "text")
+			}
+			return cmd.Help()
+		},
 	}
-	root.SetVersionTemplate(versionText())
+	// Not cobra's own flag: its template for the text would link text/template,
+	// which makes the linker keep every method of every type, 5 MB.
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.SetOut(os.Stdout)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return withHint(err, cmd.CommandPath()+" --help")
