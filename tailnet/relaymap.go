@@ -1,6 +1,7 @@
 package tailnet
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -74,10 +75,24 @@ func upstreamMap(m *derpmap.Map, plans map[relayID]relayPlan) *tailcfg.DERPMap {
 		}
 	}
 	for _, r := range out.Regions {
+		if !slices.ContainsFunc(r.Nodes, func(n *tailcfg.DERPNode) bool { return n.STUNPort >= 0 }) {
+			r.Nodes = append(r.Nodes, silentSTUN(r.RegionID))
+		}
 		// The first node is asked first: let it be one that answers STUN.
 		slices.SortStableFunc(r.Nodes, func(a, b *tailcfg.DERPNode) int { return stunOrder(a) - stunOrder(b) })
 	}
 	return out
+}
+
+// silentSTUN is asked where nobody answers STUN: port discard of the machine
+// itself. A measurement that has nobody to send to is taken for a broken socket
+// by upstream, which then makes new ones, forgets all direct paths and leaves
+// relays that it reaches over loopback, every half minute.
+func silentSTUN(region int) *tailcfg.DERPNode {
+	return &tailcfg.DERPNode{
+		Name: fmt.Sprint(region, "-silent"), RegionID: region, HostName: "silent.invalid",
+		IPv4: "127.0.0.1", IPv6: "none", STUNPort: 9, STUNOnly: true,
+	}
 }
 
 func stunOrder(n *tailcfg.DERPNode) int {

@@ -49,6 +49,19 @@ func TestUpstreamMap(t *testing.T) {
 	}
 }
 
+// TestNobodyAnswersSTUN: upstream must have somebody to send to.
+func TestNobodyAnswersSTUN(t *testing.T) {
+	relay := &derpmap.Node{Name: "1a", RegionID: 1, HostName: "relay.example", STUNPort: -1}
+	got := upstreamMap(&derpmap.Map{Regions: map[int]*derpmap.Region{1: {RegionID: 1, Nodes: []*derpmap.Node{relay}}}}, nil)
+	want := []*tailcfg.DERPNode{
+		{Name: "1-silent", RegionID: 1, HostName: "silent.invalid", IPv4: "127.0.0.1", IPv6: "none", STUNPort: 9, STUNOnly: true},
+		{Name: "1a", RegionID: 1, HostName: "relay.example", STUNPort: -1},
+	}
+	if diff := cmp.Diff(want, got.Regions[1].Nodes); diff != "" {
+		t.Errorf("nodes without STUN differ (-want +got):\n%s", diff)
+	}
+}
+
 func TestFirstWay(t *testing.T) {
 	pin := pinPrefix + "aa"
 	for _, tt := range []struct {

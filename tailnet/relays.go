@@ -111,7 +111,7 @@ func (r *relays) renew(ctx context.Context) {
 	switch {
 	case fresh:
 		r.apply(ctx)
-	case r.live.waited(time.Now()) >= answerPatience:
+	case r.listen(time.Now()).waited(time.Now()) >= answerPatience:
 		r.redial()
 	}
 }
@@ -274,13 +274,18 @@ func (n *Node) relayReceived(region int, src key.NodePublic, _ []byte) bool {
 	return src == n.public
 }
 
-// check lets the home relay's liveness decide, and does what it says.
-func (r *relays) check(ctx context.Context) {
-	now := time.Now()
+// listen takes in whether something was heard from the home relay.
+func (r *relays) listen(now time.Time) *liveness {
 	if r.node.relayHeard.Swap(false) {
 		r.live.heard(now)
 	}
-	switch r.live.tick(now, r.node.relayUsed.Swap(false)) {
+	return &r.live
+}
+
+// check lets the home relay's liveness decide, and does what it says.
+func (r *relays) check(ctx context.Context) {
+	now := time.Now()
+	switch r.listen(now).tick(now, r.node.relayUsed.Swap(false)) {
 	case relayAsk:
 		r.ask()
 	case relayRedial:

@@ -15,6 +15,8 @@ func TestSameMapKeepsRelay(t *testing.T) {
 	p := startPair(t, nil, func(cfg *Config) { cfg.DERPMap, cfg.BlockDirect = m, true })
 	serve(t, p.b, 7, bulkServer)
 	awaitPath(t, p.a, p.addrB, false)
+	awaitEcho(t, p.a) // the relay has answered: its silence would be a reason to redial
+	awaitEcho(t, p.b)
 	before := f.webSockets.Load()
 	for range 3 {
 		for _, n := range []*Node{p.a, p.b} {
