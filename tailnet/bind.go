@@ -1,6 +1,7 @@
 package tailnet
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"sync"
 	"time"
@@ -53,6 +54,9 @@ func (b *bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 				var inside *netstack.Peer
 				if p := b.peerOf(eps[j]); p != nil {
 					inside = p.inside
+					if isResponse(bufs[j][:sizes[j]]) {
+						p.haste.response(time.Now())
+					}
 				}
 				if !inside.Received(bufs[j], sizes[j]) {
 					sizes[j] = 0
@@ -62,6 +66,11 @@ func (b *bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 		}
 	}
 	return fns, actual, err
+}
+
+// isResponse reports whether msg is the answer to a handshake of WireGuard.
+func isResponse(msg []byte) bool {
+	return len(msg) == device.MessageResponseSize && binary.LittleEndian.Uint32(msg) == device.MessageResponseType
 }
 
 // Send sends messages of one peer.

@@ -95,6 +95,21 @@ func (s *testServer) connect(peer coordinator.Peer) (conn *wire.Conn, end func()
 	return conn, end
 }
 
+// awaitLost waits until the coordinator has lost all peers: it notices after
+// their sessions have ended.
+func (s *testServer) awaitLost() {
+	s.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(10 * time.Second); s.coord.Stats().Peers > 0; {
+		select {
+		case <-tick.C:
+		case <-limit:
+			s.t.Fatalf("the coordinator still has %+v", s.coord.Stats())
+		}
+	}
+}
+
 // controlled is a node and its control, which runs over one session after the
 // other.
 type controlled struct {
@@ -188,7 +203,9 @@ func TestNodesMeetThroughCoordinatorAndRelay(t *testing.T) {
 	breakClient()
 	say("without a coordinator")
 
-	// The agent knows the client under its old id, with the same key.
+	// The agent knows the client under its old id, with the same key, which the
+	// coordinator gives to another id when it has lost the old one.
+	s.awaitLost()
 	breakAgent = agent.run(agentPeer)
 	again := clientPeer()
 	breakClient = client.run(again)

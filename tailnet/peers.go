@@ -27,15 +27,15 @@ type peer struct {
 
 // peerState lives as long as the peer's key and addresses.
 type peerState struct {
-	inside      *netstack.Peer
-	path        atomicPath
-	deaf        deafness
-	width       widthState
-	udpSends    atomic.Uint64
-	relaySends  atomic.Uint64
-	endpoint    atomic.Pointer[netip.AddrPort]
-	established atomic.Bool  // WireGuard has a session
-	pingedBack  atomic.Int64 // when it was asked for by pingBack, in Unix nanoseconds
+	inside     *netstack.Peer
+	path       atomicPath
+	deaf       deafness
+	width      widthState
+	udpSends   atomic.Uint64
+	relaySends atomic.Uint64
+	endpoint   atomic.Pointer[netip.AddrPort]
+	haste      *haste
+	pingedBack atomic.Int64 // when it was asked for by pingBack, in Unix nanoseconds
 }
 
 // SetPeer makes the peer id known by its record n, or replaces its record. A
@@ -65,7 +65,7 @@ func (n *Node) SetPeer(id uuid.UUID, rec *proto.Node) error {
 	if old != nil {
 		p.peerState, p.nodeID = old.peerState, old.nodeID
 	} else {
-		p.peerState = &peerState{inside: n.stack.AddPeer(p.addrs()...)}
+		p.peerState = &peerState{inside: n.stack.AddPeer(p.addrs()...), haste: newHaste(time.Now())}
 		n.lastNodeID++
 		p.nodeID = n.lastNodeID
 	}
@@ -274,7 +274,7 @@ func (n *Node) peerForPacket(_, dst netip.Addr, _ []byte) (device.NoisePublicKey
 
 func (n *Node) sessionChanged(k device.NoisePublicKey, s device.PeerSessionState) {
 	if p := n.peerByKey(k); p != nil {
-		p.established.Store(s == device.PeerSessionEstablished)
+		p.haste.session(time.Now(), s == device.PeerSessionEstablished)
 		p.inside.SetEstablished(s == device.PeerSessionEstablished)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tailscale/wireguard-go/device"
 	"tailscale.com/ipn/ipnstate"
 )
 
@@ -52,10 +51,6 @@ const (
 	// AwaitReachable, which doubles.
 	firstWait = 50 * time.Millisecond
 	maxWait   = 30 * time.Second
-
-	// handshakePatience is how long a WireGuard handshake may take before it is
-	// begun anew. WireGuard itself waits 5 s, which is long for one lost packet.
-	handshakePatience = 300 * time.Millisecond
 )
 
 // AwaitReachable waits until the peer with the address addr answers a ping
@@ -94,18 +89,5 @@ func (n *Node) AwaitReachable(ctx context.Context, addr netip.Addr) error {
 			wait = firstWait / 2
 		case <-next.C:
 		}
-	}
-}
-
-// hastenHandshake begins a handshake anew if none was completed.
-func (n *Node) hastenHandshake(addr netip.Addr) {
-	p := n.peerByAddr(addr)
-	if p == nil || p.established.Load() {
-		return
-	}
-	if wp, ok := n.wireguard.LookupActivePeer(device.NoisePublicKey(p.key.Raw32())); ok {
-		wp.ExpireCurrentKeypairs()
-		// An error is logged by WireGuard; the next try follows.
-		_ = wp.SendHandshakeInitiation(true)
 	}
 }

@@ -18,6 +18,7 @@ type Peer struct {
 
 	relayed     atomic.Bool  // packets go through a relay and nowhere else
 	established atomic.Bool  // WireGuard has a session; without, it may hold or drop packets
+	heard       atomic.Bool  // something came through that session
 	mss         atomic.Int32 // last MSS announced by the peer
 }
 
@@ -61,9 +62,13 @@ func (p *Peer) SetRelayed(relayed bool) { p.relayed.Store(relayed) }
 // time of its own.
 func (p *Peer) SetEstablished(established bool) {
 	if p.established.Swap(established) && !established {
+		p.heard.Store(false)
 		p.stack.out.forget(&p.out, false)
 	}
 }
+
+// Heard reports whether a packet has come through the session that there is.
+func (p *Peer) Heard() bool { return p.heard.Load() }
 
 // segmentLimit is the largest TCP payload, options included, that a packet to p
 // may carry now. The headers before it take 60 bytes.
@@ -148,6 +153,9 @@ func (p *Peer) Received(buf []byte, size int) bool {
 // written notes that WireGuard has delivered the packets in bufs, all of p.
 func (p *Peer) written(bufs [][]byte) {
 	p.delivered.add(bufs)
+	if !p.heard.Load() {
+		p.heard.Store(true)
+	}
 	for i := len(bufs) - 1; i >= 0; i-- {
 		stamp := inStamp(bufs[i], len(bufs[i]))
 		if stamp == nil {
