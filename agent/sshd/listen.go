@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
@@ -133,6 +134,11 @@ func (c *connection) listenUnix(ctx context.Context, payload []byte) error {
 	if err != nil {
 		return err
 	}
+	own, err := keepOwn(ln, path)
+	if err != nil {
+		return err
+	}
+	ln = own
 	if err := c.addListener(listenKey{host: path}, listeners{ln}); err != nil {
 		return err
 	}
@@ -140,6 +146,33 @@ func (c *connection) listenUnix(ctx context.Context, payload []byte) error {
 	open := func(net.Conn) (string, []byte) { return "forwarded-streamlocal@openssh.com", data }
 	c.work.Go(func() { c.acceptForwards(ctx, ln, open) })
 	return nil
+}
+
+// ownSocket takes its file away at the end, unless another socket has its place: a
+// client that comes again may have put its own there.
+type ownSocket struct {
+	net.Listener
+	path string
+	file fs.FileInfo
+	once sync.Once
+}
+
+func keepOwn(ln net.Listener, path string) (*ownSocket, error) {
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	file, err := os.Lstat(path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("look at our socket: %w", err), ln.Close())
+	}
+	return &ownSocket{Listener: ln, path: path, file: file}, nil
+}
+
+func (s *ownSocket) Close() error {
+	s.once.Do(func() { // before the end: the file is known by a number that is free then
+		if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.file) {
+			_ = os.Remove(s.path)
+		}
+	})
+	return s.Listener.Close()
 }
 
 // listenPrivate listens on a socket that only this user may connect to.

@@ -169,6 +169,35 @@ func TestStaleSocketIsTakenOver(t *testing.T) {
 	}
 }
 
+func TestSocketOfAnotherIsLeftAlone(t *testing.T) {
+	l := newLab(t, Config{})
+	path := filepath.Join(l.home, "socket")
+	first, second := l.dial(t), l.dial(t)
+	old, err := first.ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	next, err := second.ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Close(); err != nil {
+		t.Errorf("Close of the first listener = %v", err)
+	}
+	if conn, err := net.Dial("unix", path); err != nil {
+		t.Errorf("Dial of the second after the end of the first = %v, want nil", err)
+	} else {
+		_ = conn.Close()
+	}
+	_ = next.Close()
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("Lstat after the end of both = %v, want not exist", err)
+	}
+}
+
 func TestNoMoreSessions(t *testing.T) {
 	l := newLab(t, Config{})
 	client := l.dial(t)
