@@ -84,7 +84,7 @@ func (b *buffer) give(chunk []byte) {
 // stream is the reading side of a channel: stdout or stderr.
 type stream struct {
 	*buffer
-	session *Session
+	channel *channel
 	rest    []byte // of the chunk that Read is in
 }
 
@@ -98,7 +98,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	n := copy(p, s.rest)
 	s.rest = s.rest[n:]
-	s.session.consumed(n)
+	s.channel.consumed(n)
 	return n, nil
 }
 
@@ -116,7 +116,7 @@ func (s *stream) WriteTo(w io.Writer) (int64, error) {
 		}
 		n, err := w.Write(c)
 		total += int64(n)
-		s.session.consumed(len(c))
+		s.channel.consumed(len(c))
 		if err != nil {
 			return total, err
 		}

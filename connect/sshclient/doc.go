@@ -25,8 +25,13 @@
 // §6.5 lets only one of them succeed. Requests whose order matters (terminal,
 // environment) wait for the confirmation, one round trip more.
 //
+// The same connection carries others towards us: to ports and Unix sockets on which
+// the server listens, asked for in flight 2 before the channel, and to our
+// authentication agent and X11 display. They end with the session, each direction
+// by itself until then.
+//
 // Spoken are the key exchanges mlkem768x25519-sha256 and curve25519-sha256 and
-// the ciphers AES-GCM; new keys are made when the server asks. Forwarding,
-// subsystems and every authentication but "none" are left to OpenSSH over
+// the ciphers AES-GCM; new keys are made when the server asks. Forwarding from
+// here, subsystems and every authentication but "none" are left to OpenSSH over
 // "coder ssh --stdio".
 package sshclient

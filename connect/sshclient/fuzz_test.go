@@ -3,7 +3,9 @@ package sshclient
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
+	"net"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -18,17 +20,24 @@ func FuzzMessages(f *testing.F) {
 	f.Add(ssh.Marshal(globalRequest{"keepalive@openssh.com", true, nil}), ssh.Marshal(windowAdjust{0, 1 << 31}))
 	f.Add(ssh.Marshal(channelRequest{0, "exit-signal", true, []byte{0, 0, 0, 9}}), ssh.Marshal(disconnect{2, "bye", ""}))
 	f.Add(ourInit("", true), notice(msgChannelClose, 0))
+	f.Add(ssh.Marshal(channelOpen{"forwarded-tcpip", 7, 100, 100, ssh.Marshal(forwardedTCP{"localhost", 80, "::1", 1})}), notice(msgChannelClose, 1))
+	f.Add(ssh.Marshal(channelOpen{"forwarded-streamlocal@openssh.com", 7, 1, 1, ssh.Marshal(forwardedUnix{"/s", ""})}), append(notice(msgChannelData, 1), 0, 0, 0, 1, 'x'))
+	f.Add(ssh.Marshal(channelOpen{"auth-agent@openssh.com", 7, 0, 1, nil}), ssh.Marshal(channelRequest{1, "x", true, nil}))
+	f.Add([]byte{msgRequestSuccess, 0, 0, 0, 80}, []byte{msgRequestFailure})
 	f.Add(notice(msgChannelExtended, 0), notice(msgChannelSuccess, 0))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		s := &Session{
-			out: newBuffer(), err: newBuffer(), room: window,
-			opened: make(chan struct{}), started: make(chan struct{}), ended: make(chan struct{}),
+		near := func(context.Context) (net.Conn, error) {
+			here, there := net.Pipe()
+			go io.Copy(there, there)
+			return here, nil
 		}
-		s.cond.L = &s.mu
+		s := newSession(nil, Request{Agent: near, Forwards: []Forward{{Port: 80, Dial: near}, {Path: "/s", Dial: near}, {Dial: near}}})
+		defer s.carries.Wait()
+		defer s.lostCarried(ErrLost, ErrLost)
 		s.t.in.r = bufio.NewReader(bytes.NewReader(second))
 		s.t.out.w = io.Discard
 		for _, p := range [][]byte{first, second} {
-			if len(p) > 0 && s.handle(p) != nil {
+			if len(p) > 0 && s.handle(t.Context(), p) != nil {
 				return
 			}
 		}

@@ -1,10 +1,12 @@
 package sshclient
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -12,44 +14,93 @@ import (
 // errClosed is what ends the loop in order: both sides closed the channel.
 var errClosed = errors.New("the session has ended")
 
+const (
+	// maxReplies bounds the answers that wait to be sent. The loop does not send
+	// them itself: a server that waits for us to read, before it reads what others
+	// of us send, would wait forever. More than that is no server of ours.
+	maxReplies = 1024
+
+	// linger is how long a forwarded connection may be silent after the command has
+	// ended before it ends too, and lingerAll how long all of them may go on: what a
+	// command wrote last is still on its way then.
+	linger    = 200 * time.Millisecond
+	lingerAll = 5 * time.Second
+)
+
 // run handles what the server sends, until the channel or the connection ends.
 func (s *Session) run() {
-	err := s.receive()
+	defer close(s.replies)
+	life, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	err := s.receive(life)
 	s.mu.Lock()
 	// The server may hang up once it has said how the command ended.
 	inOrder := err == errClosed || s.exit.Known
-	if !inOrder {
-		err = fmt.Errorf("%w: %w", ErrLost, err)
-	}
-	s.dead, s.noInput = err, inOrder
 	s.mu.Unlock()
-	s.cond.Broadcast()
-	end := err
+	end := io.EOF
 	if inOrder {
-		end = io.EOF
+		s.main.stopInput()
+	} else {
+		err = fmt.Errorf("%w: %w", ErrLost, err)
+		end = err
 	}
-	s.out.end(end)
+	s.main.lost(err, end)
 	s.err.end(end)
+	s.lostCarried(err, end)
 	close(s.ended)
 }
 
-func (s *Session) receive() error {
+// receive returns why nothing is handled any more.
+func (s *Session) receive(life context.Context) error {
 	for {
 		p, err := s.t.in.packet()
 		if err != nil {
 			return err
 		}
-		if err := s.handle(p); err != nil {
+		if err := s.handle(life, p); err == errClosed {
+			return s.receiveRest(life)
+		} else if err != nil {
 			return err
 		}
 	}
 }
 
-func (s *Session) handle(p []byte) error {
+// receiveRest handles what still comes through forwarded connections.
+func (s *Session) receiveRest(life context.Context) error {
+	for last := time.Now().Add(lingerAll); s.carrying() && time.Now().Before(last); {
+		s.conn.SetReadDeadline(time.Now().Add(linger))
+		p, err := s.t.in.packet()
+		if err != nil || s.handle(life, p) != nil {
+			break
+		}
+	}
+	return errClosed
+}
+
+// reply sends the answers of the loop until that ends.
+func (s *Session) reply() {
+	for p := range s.replies {
+		_ = s.t.out.send(p) // a failed write ends the loop too
+	}
+}
+
+// later has an answer sent.
+func (s *Session) later(p []byte) error {
+	select {
+	case s.replies <- p:
+		return nil
+	default:
+		return fmt.Errorf("%w: it does not read our answers", errPacket)
+	}
+}
+
+func (s *Session) handle(life context.Context, p []byte) error {
 	switch p[0] {
 	case msgIgnore, msgDebug, msgUnimplemented, msgExtInfo, msgServiceAccept,
-		msgUserAuthBanner, msgUserAuthSuccess, msgRequestSuccess, msgRequestFailure:
+		msgUserAuthBanner, msgUserAuthSuccess:
 		return nil
+	case msgRequestSuccess, msgRequestFailure:
+		return s.answered(p)
 	case msgDisconnect:
 		return disconnected(p)
 	case msgKexInit:
@@ -59,7 +110,7 @@ func (s *Session) handle(p []byte) error {
 	case msgGlobalRequest:
 		return s.refuseGlobal(p)
 	case msgChannelOpen:
-		return s.refuseChannel(p)
+		return s.openCarried(life, p)
 	}
 	return s.handleChannel(p)
 }
@@ -82,26 +133,26 @@ func (s *Session) refuseGlobal(p []byte) error {
 	if !m.WantReply {
 		return nil
 	}
-	return s.t.out.send([]byte{msgRequestFailure})
+	return s.later([]byte{msgRequestFailure})
 }
 
-func (s *Session) refuseChannel(p []byte) error {
-	var m channelOpen
-	if err := ssh.Unmarshal(p, &m); err != nil {
-		return fmt.Errorf("%w: %w", errPacket, err)
-	}
-	const prohibited = 1
-	return s.t.out.send(ssh.Marshal(channelOpenFailure{m.Sender, prohibited, "nothing is forwarded", ""}))
-}
-
-// handleChannel handles the messages of our channel.
+// handleChannel handles the messages of channels.
 func (s *Session) handleChannel(p []byte) error {
 	if p[0] < msgChannelOpenConfirm || p[0] > msgChannelFailure {
 		return s.unimplemented()
 	}
-	if len(p) < 5 || binary.BigEndian.Uint32(p[1:]) != ourChannel {
-		return fmt.Errorf("%w: message %d of an unknown channel", errPacket, p[0])
+	if len(p) < 5 {
+		return fmt.Errorf("%w: a message %d of %d bytes", errPacket, p[0], len(p))
 	}
+	id := binary.BigEndian.Uint32(p[1:])
+	if id == ourChannel {
+		return s.handleMain(p)
+	}
+	return s.handleCarried(id, p)
+}
+
+// handleMain handles the messages of the session's channel.
+func (s *Session) handleMain(p []byte) error {
 	body := p[5:]
 	switch p[0] {
 	case msgChannelOpenConfirm:
@@ -109,22 +160,24 @@ func (s *Session) handleChannel(p []byte) error {
 	case msgChannelOpenFailure:
 		return openFailed(p)
 	case msgChannelWindowAdjust:
-		return s.adjusted(body)
+		return s.main.adjusted(body)
 	case msgChannelData:
-		return s.data(s.out, body)
+		return s.main.data(s.main.in, body)
 	case msgChannelExtended:
 		return s.extended(body)
 	case msgChannelRequest:
 		return s.requested(p)
 	case msgChannelSuccess:
-		s.replied(nil)
+		s.replied(true)
 	case msgChannelFailure:
-		s.replied(errors.New("the SSH server refused to run the command"))
+		s.replied(false)
 	case msgChannelEOF:
-		s.out.end(io.EOF)
+		s.main.in.end(io.EOF)
 		s.err.end(io.EOF)
 	case msgChannelClose:
-		_ = s.sendClose() // the server may be gone already
+		if s.main.markClosed() {
+			_ = s.later(notice(msgChannelClose, s.main.number())) // the server may be gone already
+		}
 		return errClosed
 	}
 	return nil
@@ -133,7 +186,7 @@ func (s *Session) handleChannel(p []byte) error {
 // unimplemented is the answer to a message that nobody defined when this was
 // written. The number of the packet is not counted here.
 func (s *Session) unimplemented() error {
-	return s.t.out.send([]byte{msgUnimplemented, 0, 0, 0, 0})
+	return s.later([]byte{msgUnimplemented, 0, 0, 0, 0})
 }
 
 func (s *Session) confirmed(p []byte) error {
@@ -144,9 +197,7 @@ func (s *Session) confirmed(p []byte) error {
 	if m.MaxPacket == 0 || s.isOpen() {
 		return fmt.Errorf("%w: a bad confirmation", errPacket)
 	}
-	s.mu.Lock()
-	s.remote, s.credit, s.maxSend = m.Sender, int64(m.Window), int(min(m.MaxPacket, maxData))
-	s.mu.Unlock()
+	s.main.confirm(m.Sender, m.Window, m.MaxPacket)
 	close(s.opened)
 	return nil
 }
@@ -168,48 +219,12 @@ func openFailed(p []byte) error {
 	return fmt.Errorf("the SSH server refused a session: %.200q", m.Message)
 }
 
-func (s *Session) adjusted(body []byte) error {
-	if len(body) != 4 {
-		return fmt.Errorf("%w: a bad window", errPacket)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.credit += int64(binary.BigEndian.Uint32(body))
-	if s.credit > 1<<32 {
-		return fmt.Errorf("%w: a window of more than 4 GiB", errPacket)
-	}
-	s.cond.Broadcast()
-	return nil
-}
-
 func (s *Session) extended(body []byte) error {
 	const stderr = 1
 	if len(body) < 4 || binary.BigEndian.Uint32(body) != stderr {
 		return fmt.Errorf("%w: output that is neither stdout nor stderr", errPacket)
 	}
-	return s.data(s.err, body[4:])
-}
-
-func (s *Session) data(b *buffer, body []byte) error {
-	if len(body) < 4 || int(binary.BigEndian.Uint32(body)) != len(body)-4 {
-		return fmt.Errorf("%w: data of another length than it says", errPacket)
-	}
-	body = body[4:]
-	if !s.charge(len(body)) {
-		return fmt.Errorf("%w: more data than the window allows", errPacket)
-	}
-	if len(body) > 0 {
-		b.add(body)
-	}
-	return nil
-}
-
-// charge takes n bytes off the server's window.
-func (s *Session) charge(n int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.room -= n
-	return s.room >= 0
+	return s.main.data(s.err, body[4:])
 }
 
 // requested handles what the server asks of the channel.
@@ -232,13 +247,10 @@ func (s *Session) requested(p []byte) error {
 		}
 		s.exited(Exit{Status: -1, Signal: e.Signal, Known: true})
 	case "eow@openssh.com":
-		s.mu.Lock()
-		s.noInput = true
-		s.mu.Unlock()
-		s.cond.Broadcast()
+		s.main.stopInput()
 	default:
 		if m.WantReply {
-			return s.t.out.send(notice(msgChannelFailure, s.channel()))
+			return s.later(notice(msgChannelFailure, s.main.number()))
 		}
 	}
 	return nil
@@ -250,10 +262,10 @@ func (s *Session) exited(e Exit) {
 	s.exit = e
 }
 
-// replied notes the first answer to shell or exec: an early exec is answered
-// before its repetition. An answer before the confirmation says only that the
-// early one was too early.
-func (s *Session) replied(err error) {
+// replied notes an answer to what was asked of the channel; the last question is
+// shell or exec. An early exec is answered before its repetition. An answer before
+// the confirmation says only that the early one was too early.
+func (s *Session) replied(ok bool) {
 	select {
 	case <-s.started:
 		return
@@ -262,8 +274,20 @@ func (s *Session) replied(err error) {
 	if !s.isOpen() {
 		return
 	}
+	asked := s.request.questions()
+	if !ok {
+		s.refuse(fmt.Errorf("the SSH server refused to %s", asked[s.told]))
+	}
+	if s.told++; !ok || s.told == len(asked) {
+		close(s.started)
+	}
+}
+
+// refuse notes why the command does not run; the first reason counts.
+func (s *Session) refuse(err error) {
 	s.mu.Lock()
-	s.refused = err
-	s.mu.Unlock()
-	close(s.started)
+	defer s.mu.Unlock()
+	if s.refused == nil {
+		s.refused = err
+	}
 }

@@ -143,6 +143,29 @@ type envRequest struct{ Name, Value string }
 
 type textRequest struct{ Text string } // exec: the command; signal: its name
 
+// x11Request is RFC 4254 §6.3.1.
+type x11Request struct {
+	Single           bool
+	Protocol, Cookie string
+	Screen           uint32
+}
+
+// tcpForward is the payload of tcpip-forward, RFC 4254 §7.1; forwardedTCP and
+// forwardedUnix (OpenSSH PROTOCOL §2.4) come with the channels of forwards.
+type tcpForward struct {
+	Host string
+	Port uint32
+}
+
+type forwardedTCP struct {
+	Host       string
+	Port       uint32
+	Originator string
+	OrigPort   uint32
+}
+
+type forwardedUnix struct{ Path, Reserved string }
+
 type exitStatus struct{ Status uint32 }
 
 type exitSignal struct {

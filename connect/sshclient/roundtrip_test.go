@@ -1,6 +1,7 @@
 package sshclient
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -101,7 +102,11 @@ func answer(conn net.Conn, key any, patience time.Duration) {
 	if err != nil {
 		return
 	}
-	go ssh.DiscardRequests(reqs)
+	go func() {
+		for r := range reqs {
+			r.Reply(true, nil)
+		}
+	}()
 	for nc := range chans {
 		<-time.After(patience)
 		ch, requests, err := nc.Accept()
@@ -110,9 +115,9 @@ func answer(conn net.Conn, key any, patience time.Duration) {
 		}
 		started := false
 		for r := range requests {
-			ok := !started && (r.Type == "exec" || r.Type == "shell") || r.Type == "env"
-			r.Reply(ok, nil)
-			if ok && r.Type != "env" {
+			ok := !started && (r.Type == "exec" || r.Type == "shell")
+			r.Reply(ok || r.Type == "env" || r.Type == "auth-agent-req@openssh.com", nil)
+			if ok {
 				started = true
 				io.WriteString(ch, "hello")
 				ch.SendRequest("exit-status", false, ssh.Marshal(exitStatus{3}))
@@ -121,6 +126,8 @@ func answer(conn net.Conn, key any, patience time.Duration) {
 		}
 	}
 }
+
+func nobody(context.Context) (net.Conn, error) { return nil, os.ErrClosed }
 
 func TestRoundTrips(t *testing.T) {
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
@@ -142,6 +149,7 @@ func TestRoundTrips(t *testing.T) {
 		"command, server hesitates": {ed, Request{Command: "x"}, 10 * time.Millisecond, 3, 10 * time.Millisecond},
 		"command with environment":  {ed, Request{Command: "x", Env: []string{"A=1"}}, 0, 3, 0},
 		"shell":                     {ed, Request{}, 0, 3, 0},
+		"forwards and agent":        {ed, Request{Command: "x", Agent: nobody, Forwards: []Forward{{Port: 80, Dial: nobody}}}, 0, 3, 0},
 		"wrong guess":               {rsaKey, Request{Command: "x"}, 0, 3, optimism},
 		"another guess":             {rsaKey, Request{Command: "x", HostKeyAlgo: ssh.KeyAlgoRSASHA256}, 0, 2, optimism},
 	} {

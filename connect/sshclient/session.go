@@ -47,6 +47,14 @@ type Request struct {
 	Env []string
 	// Terminal asks for a pseudo terminal; nil for none.
 	Terminal *Terminal
+	// Forwards are where the server listens for us. That it refuses one is an
+	// ErrForwardRefused of Open.
+	Forwards []Forward
+	// Agent reaches the authentication agent that programs of the session may
+	// ask; nil for none.
+	Agent Dial
+	// X11 is the display that programs of the session may use; nil for none.
+	X11 *X11
 	// HostKeyAlgo is the algorithm that the server is believed to prefer for
 	// its host key; empty means ssh-ed25519. A wrong belief costs a round trip.
 	HostKeyAlgo string
@@ -75,42 +83,31 @@ type Session struct {
 		io.WriterTo
 	}
 
-	conn     net.Conn
-	t        transport
-	request  Request
-	out, err *buffer
-	loop     sync.WaitGroup
-	once     sync.Once
-	opened   chan struct{} // closed when the channel is open
-	started  chan struct{} // closed when the command runs, or never will
-	ended    chan struct{} // closed when the channel is
+	conn    net.Conn
+	t       transport
+	request Request
+	main    *channel
+	err     *buffer // what comes on stderr
+	once    sync.Once
+	opened  chan struct{} // closed when the channel is open
+	started chan struct{} // closed when the command runs, or never will
+	ended   chan struct{} // closed when the channel is
 
-	mu        sync.Mutex // guards below
-	cond      sync.Cond  // signaled when credit or dead changes
-	remote    uint32     // the server's number of the channel
-	maxSend   int
-	credit    int64 // bytes that we may send
-	room      int   // bytes that the server may still send
-	owed      int   // bytes read but not yet given back to the server's window
-	noInput   bool  // the server reads no more, or we sent EOF
-	sentClose bool
-	refused   error // why the command does not run
-	exit      Exit
-	dead      error // why nothing can be sent any more; nil while it can
+	loop    sync.WaitGroup // reads what the server sends
+	sender  sync.WaitGroup // sends replies
+	replies chan []byte    // what the loop answers
+	*forwarding
+
+	mu      sync.Mutex // guards below
+	refused error      // why the command does not run
+	exit    Exit
 }
 
 // Open starts what req asks for over conn, which the session owns from now on.
 // It returns when the command runs. The end of ctx ends only the wait; an error
 // closes conn.
 func Open(ctx context.Context, conn net.Conn, req Request) (*Session, error) {
-	s := &Session{
-		conn: conn, request: req, out: newBuffer(), err: newBuffer(),
-		room: window, opened: make(chan struct{}), started: make(chan struct{}), ended: make(chan struct{}),
-	}
-	s.cond.L = &s.mu
-	s.Stdout, s.Stderr = &stream{buffer: s.out, session: s}, &stream{buffer: s.err, session: s}
-	s.t.in.r = bufio.NewReaderSize(conn, 2*maxData)
-	s.t.out.w = conn
+	s := newSession(conn, req)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	err := s.start(ctx)
 	if !stop() && err == nil {
@@ -126,24 +123,43 @@ func Open(ctx context.Context, conn net.Conn, req Request) (*Session, error) {
 	return s, nil
 }
 
+func newSession(conn net.Conn, req Request) *Session {
+	s := &Session{
+		conn: conn, request: req, err: newBuffer(),
+		opened: make(chan struct{}), started: make(chan struct{}), ended: make(chan struct{}),
+		replies: make(chan []byte, maxReplies), forwarding: newForwarding(req),
+	}
+	s.main = newChannel(&s.t.out, ourChannel, window)
+	s.Stdout, s.Stderr = &stream{buffer: s.main.in, channel: s.main}, &stream{buffer: s.err, channel: s.main}
+	s.t.in.r = bufio.NewReaderSize(conn, 2*maxData)
+	s.t.out.w = conn
+	return s
+}
+
 func (s *Session) start(ctx context.Context) error {
 	if err := s.t.handshake(s.request.HostKeyAlgo); err != nil {
 		return err
 	}
-	err := s.t.out.send(
+	first := [][]byte{
 		ssh.Marshal(serviceRequest{"ssh-userauth"}),
 		ssh.Marshal(userAuthRequest{s.request.User, "ssh-connection", "none"}),
-		ssh.Marshal(channelOpen{Type: "session", Sender: ourChannel, Window: window, MaxPacket: maxData}),
-	)
-	if err != nil {
+	}
+	for _, f := range s.request.Forwards { // before the channel: a command may rely on them
+		first = append(first, f.request())
+	}
+	first = append(first, ssh.Marshal(channelOpen{Type: "session", Sender: ourChannel, Window: window, MaxPacket: maxData}))
+	if err := s.t.out.send(first...); err != nil {
 		return err
 	}
 	s.loop.Go(s.run)
+	s.sender.Go(s.reply)
 	if err := s.runEarly(); err != nil {
 		return err
 	}
-	if err := s.wait(ctx, s.opened); err != nil {
-		return err
+	for _, step := range []<-chan struct{}{s.opened, s.listening} {
+		if err := s.wait(ctx, step); err != nil {
+			return err
+		}
 	}
 	if err := s.t.out.send(s.requests()...); err != nil {
 		return err
@@ -153,7 +169,8 @@ func (s *Session) start(ctx context.Context) error {
 
 // runEarly sends a plain exec before the channel is known to be open.
 func (s *Session) runEarly() error {
-	if s.request.Command == "" || len(s.request.Env) > 0 || s.request.Terminal != nil {
+	r := s.request
+	if r.Command == "" || len(r.Env) > 0 || r.Terminal != nil || len(r.Forwards) > 0 || len(r.questions()) > 1 {
 		return nil
 	}
 	timer := time.NewTimer(optimism)
@@ -170,7 +187,7 @@ func (s *Session) runEarly() error {
 
 // requests are what makes the channel a running command.
 func (s *Session) requests() [][]byte {
-	var all [][]byte
+	all := s.askForwarding()
 	for _, entry := range s.request.Env {
 		name, value, _ := strings.Cut(entry, "=")
 		all = append(all, s.channelRequest("env", false, envRequest{name, value}))
@@ -182,7 +199,7 @@ func (s *Session) requests() [][]byte {
 	if s.request.Command == "" {
 		return append(all, s.channelRequest("shell", true, nil))
 	}
-	return append(all, s.exec(s.channel()))
+	return append(all, s.exec(s.main.number()))
 }
 
 func (s *Session) exec(channel uint32) []byte {
@@ -191,17 +208,11 @@ func (s *Session) exec(channel uint32) []byte {
 
 // channelRequest makes a request; payload is a struct, or nil for none.
 func (s *Session) channelRequest(kind string, reply bool, payload any) []byte {
-	m := channelRequest{Recipient: s.channel(), Type: kind, WantReply: reply}
+	m := channelRequest{Recipient: s.main.number(), Type: kind, WantReply: reply}
 	if payload != nil {
 		m.Payload = ssh.Marshal(payload)
 	}
 	return ssh.Marshal(m)
-}
-
-func (s *Session) channel() uint32 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.remote
 }
 
 // wait waits for a step, or for the end of the session before it.
@@ -213,80 +224,25 @@ func (s *Session) wait(ctx context.Context, step <-chan struct{}) error {
 		return ctx.Err()
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	refused := s.refused
+	s.mu.Unlock()
 	select {
 	case <-step:
-		return s.refused
+		return refused
 	default:
 	}
-	if s.refused != nil {
-		return s.refused
+	if refused != nil {
+		return refused
 	}
-	return s.dead
+	return s.main.why()
 }
 
 // Write sends to the command's stdin. It blocks while the command does not
 // read, and fails with io.ErrClosedPipe when it never will again.
-func (s *Session) Write(p []byte) (int, error) {
-	total := 0
-	for len(p) > 0 {
-		n, err := s.reserve(len(p))
-		if err != nil {
-			return total, err
-		}
-		if err := s.sendData(p[:n]); err != nil {
-			return total, fmt.Errorf("%w: %w", ErrLost, err)
-		}
-		total += n
-		p = p[n:]
-	}
-	return total, nil
-}
-
-// reserve waits for credit and takes up to want of it.
-func (s *Session) reserve(want int) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.credit == 0 && s.dead == nil && !s.noInput {
-		s.cond.Wait()
-	}
-	switch {
-	case s.noInput:
-		return 0, io.ErrClosedPipe
-	case s.dead != nil:
-		return 0, s.dead
-	}
-	n := min(want, s.maxSend, int(s.credit))
-	s.credit -= int64(n)
-	return n, nil
-}
-
-func (s *Session) sendData(p []byte) error {
-	head := notice(msgChannelData, s.channel())
-	w := &s.t.out
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var size [4]byte
-	putUint32(size[:], len(p))
-	w.queueLocked(head, size[:], p)
-	return w.flushLocked()
-}
-
-func putUint32(b []byte, n int) {
-	b[0], b[1], b[2], b[3] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
-}
+func (s *Session) Write(p []byte) (int, error) { return s.main.Write(p) }
 
 // CloseWrite tells the command that its stdin has ended. Output goes on.
-func (s *Session) CloseWrite() error {
-	s.mu.Lock()
-	again := s.noInput || s.sentClose
-	s.noInput = true
-	s.mu.Unlock()
-	if again {
-		return nil
-	}
-	return s.t.out.send(notice(msgChannelEOF, s.channel()))
-}
+func (s *Session) CloseWrite() error { return s.main.CloseWrite() }
 
 // Resize tells the size of the user's terminal.
 func (s *Session) Resize(columns, rows int) error {
@@ -305,18 +261,7 @@ func (s *Session) StopReading() error {
 	if strings.Contains(s.t.serverVersion, "OpenSSH") {
 		return s.t.out.send(s.channelRequest("eow@openssh.com", false, nil))
 	}
-	return s.sendClose()
-}
-
-func (s *Session) sendClose() error {
-	s.mu.Lock()
-	again := s.sentClose
-	s.sentClose = true
-	s.mu.Unlock()
-	if again {
-		return nil
-	}
-	return s.t.out.send(notice(msgChannelClose, s.channel()))
+	return s.main.sendClose()
 }
 
 // Wait waits until the command has ended. It returns an ErrLost when the
@@ -328,44 +273,42 @@ func (s *Session) Wait() (Exit, error) {
 	if s.exit.Known {
 		return s.exit, nil
 	}
-	if s.dead == errClosed {
-		return Exit{Status: -1}, nil
+	err := s.main.why()
+	if err == errClosed {
+		err = nil
 	}
-	return Exit{Status: -1}, s.dead
+	return Exit{Status: -1}, err
 }
 
 // Ended returns a channel that is closed when the command has ended or the
 // connection is lost.
 func (s *Session) Ended() <-chan struct{} { return s.ended }
 
-// Close closes the channel and the connection. It may be called twice.
+// Close closes the channel and the connection. Forwarded connections end with
+// them. It may be called twice.
 func (s *Session) Close() error {
 	s.once.Do(func() {
 		select {
 		case <-s.opened:
 			// A peer that is gone may not hold us up.
 			s.conn.SetDeadline(time.Now().Add(time.Second))
-			_ = s.sendClose()
+			_ = s.main.sendClose()
+			s.sendReplies()
 		default:
 		}
 		s.conn.Close()
 	})
 	s.loop.Wait()
+	s.sender.Wait()
+	s.carries.Wait()
 	return nil
 }
 
-// consumed gives room back to the server's window, in large steps.
-func (s *Session) consumed(n int) {
-	s.mu.Lock()
-	s.owed += n
-	give := s.owed
-	if give < window/8 || s.dead != nil {
-		s.mu.Unlock()
-		return
+// sendReplies waits until the last answers are sent, if the loop has ended.
+func (s *Session) sendReplies() {
+	select {
+	case <-s.ended:
+		s.sender.Wait()
+	default:
 	}
-	s.owed = 0
-	s.room += give
-	s.mu.Unlock()
-	// A failed write ends the loop too, which tells the reader.
-	_ = s.t.out.send(ssh.Marshal(windowAdjust{s.channel(), uint32(give)}))
 }

@@ -47,28 +47,47 @@ func pair(t testing.TB) (client, server net.Conn) {
 // open runs req on the SSH server of agents. lost cuts its connection.
 func open(t testing.TB, req sshclient.Request) (s *sshclient.Session, lost func()) {
 	t.Helper()
+	client, lost := served(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s, err := sshclient.Open(ctx, client, req)
+	if err != nil {
+		t.Fatalf("Open = %v", err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, lost
+}
+
+// refusedOpen returns the error that req ends with.
+func refusedOpen(t testing.TB, req sshclient.Request) error {
+	t.Helper()
+	client, _ := served(t)
+	s, err := sshclient.Open(t.Context(), client, req)
+	if err == nil {
+		s.Close()
+	}
+	return err
+}
+
+// served returns a connection to the SSH server of agents. lost cuts it.
+func served(t testing.TB) (client net.Conn, lost func()) {
+	t.Helper()
 	key, err := sshd.HostKey("test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := sshd.New(key, sshd.Config{Shell: "/bin/sh"})
 	client, server := pair(t)
-	served := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
-		defer close(served)
+		defer close(ended)
 		srv.HandleConn(context.Background(), server)
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if s, err = sshclient.Open(ctx, client, req); err != nil {
-		t.Fatalf("Open = %v", err)
-	}
 	t.Cleanup(func() {
-		s.Close()
 		srv.Close()
-		<-served
+		<-ended
 	})
-	return s, func() { server.Close() }
+	return client, func() { server.Close() }
 }
 
 // finish reads everything and waits for the end.
@@ -355,4 +374,91 @@ func FuzzServerBytes(f *testing.F) {
 			t.Errorf("Open on %q = nil error, want one", fmt.Sprintf("%.80s", raw))
 		}
 	})
+}
+
+// gatedConn reads nothing while its gate is closed.
+type gatedConn struct {
+	net.Conn
+	gate chan chan struct{} // holds what a closed gate waits for
+}
+
+func (c *gatedConn) Read(p []byte) (int, error) {
+	open := <-c.gate
+	c.gate <- open
+	<-open
+	return c.Conn.Read(p)
+}
+
+// TestServerThatDoesNotReadIsRead has a server ask something and go on to send while
+// it reads nothing and our own bytes fill the way to it.
+func TestServerThatDoesNotReadIsRead(t *testing.T) {
+	client, raw := pair(t)
+	for _, c := range []net.Conn{client, raw} {
+		c.(*net.TCPConn).SetReadBuffer(128 << 10)
+		c.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	}
+	key, err := sshd.HostKey("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan struct{})
+	close(opened)
+	server := &gatedConn{raw, make(chan chan struct{}, 1)}
+	server.gate <- opened
+	cfg := &ssh.ServerConfig{NoClientAuth: true}
+	cfg.AddHostKey(key)
+	channels := make(chan ssh.Channel, 1)
+	conns := make(chan *ssh.ServerConn, 1)
+	go func() {
+		sc, chans, reqs, err := ssh.NewServerConn(server, cfg)
+		if err != nil {
+			close(channels)
+			return
+		}
+		conns <- sc
+		go ssh.DiscardRequests(reqs)
+		ch, requests, err := (<-chans).Accept()
+		if err != nil {
+			close(channels)
+			return
+		}
+		go func() {
+			for r := range requests {
+				r.Reply(true, nil)
+			}
+		}()
+		channels <- ch
+	}()
+	s, err := sshclient.Open(t.Context(), client, sshclient.Request{Command: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ch, sc := <-channels, <-conns
+	defer sc.Close()
+
+	closed := make(chan struct{})
+	<-server.gate
+	server.gate <- closed
+	defer close(closed)
+	go s.Write(make([]byte, 4<<20)) // less than the window, more than is on the way
+	sent := make(chan error, 1)
+	go func() {
+		var err error
+		for range 96 {
+			go sc.OpenChannel("nothing", nil) // its answer waits for the gate
+			_, failed := ch.Write(make([]byte, 64<<10))
+			err = errors.Join(err, failed)
+		}
+		sent <- err
+	}()
+	go s.Stdout.WriteTo(io.Discard)
+	select {
+	case err := <-sent:
+		if err != nil {
+			t.Errorf("Write of the server = %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("we do not read while our answers cannot be sent")
+	}
 }
