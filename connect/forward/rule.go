@@ -74,7 +74,7 @@ func parse(network, text string) ([]Rule, error) {
 		}
 	}
 	if len(rest) == 0 && listen.path != "" {
-		return nil, errors.New("a socket here needs something there, like " + listen.path + ":8080")
+		return nil, errors.New("a socket needs something on the other side, like " + listen.path + ":8080")
 	}
 	return pair(network, listen, target)
 }
@@ -221,9 +221,9 @@ func pair(network string, listen, target span) ([]Rule, error) {
 	case network == "udp" && target.host != "":
 		return nil, errors.New("udp reaches ports of the workspace itself only")
 	case target.path == "" && target.first == 0:
-		return nil, errors.New("a port of the workspace is from 1 to 65535")
+		return nil, errors.New("a port to connect to is from 1 to 65535")
 	case listen.count() != target.count():
-		return nil, fmt.Errorf("%d here and %d there: both sides need as many ports", listen.count(), target.count())
+		return nil, fmt.Errorf("%d ports and %d: both sides need as many", listen.count(), target.count())
 	}
 	rules := make([]Rule, listen.count())
 	for i := range rules {
