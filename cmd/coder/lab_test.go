@@ -138,8 +138,8 @@ func (l *lab) coder(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// workspace makes a workspace and runs its agent.
-func (l *lab) workspace(t *testing.T, name string) *process {
+// workspace makes a workspace and runs its agent, with more environment.
+func (l *lab) workspace(t *testing.T, name string, env ...string) *process {
 	t.Helper()
 	l.coder(t, "create", name, "--template", "byo", "--yes")
 	_, rest, _ := strings.Cut(l.coder(t, "external-workspaces", "agent-instructions", name, "-o", "json"), `"token": "`)
@@ -148,7 +148,7 @@ func (l *lab) workspace(t *testing.T, name string) *process {
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"CODER_AGENT_URL=" + l.url, "CODER_AGENT_TOKEN=" + token, "HOME=" + home, "SHELL=/bin/sh"}
+	env = append([]string{"CODER_AGENT_URL=" + l.url, "CODER_AGENT_TOKEN=" + token, "HOME=" + home, "SHELL=/bin/sh"}, env...)
 	p, _ := start(t, append(env, "CODER_AGENT_LOG_DIR="+l.dir), "agent")
 	if out := l.coder(t, "ssh", name, "--", "echo", "ready"); out != "ready\n" {
 		t.Fatalf("ssh %s -- echo ready = %q\nagent:\n%s", name, out, &p.errors)

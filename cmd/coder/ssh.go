@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berthdev/berth/connect"
+	"github.com/berthdev/berth/connect/sshclient"
 	"github.com/berthdev/berth/server/api"
 )
 
@@ -31,6 +32,7 @@ type sshOptions struct {
 	networkInfoDir           string
 	networkInfoInterval      time.Duration
 	container                string // refused
+	forwards                 sshForwards
 
 	// Accepted because editors and SSH configurations pass them.
 	pollInterval   time.Duration
@@ -85,6 +87,8 @@ func (o *sshOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.networkInfoDir, "network-info-dir", "", "write what is known of the path to a file in this `directory`")
 	fs.DurationVar(&o.networkInfoInterval, "network-info-interval", 5*time.Second, "how often that file is written")
 
+	o.forwards.register(fs)
+
 	fs.StringVarP(&o.container, "container", "c", "", "refused: agents of this make run no dev containers")
 	fs.DurationVar(&o.pollInterval, "workspace-poll-interval", time.Minute, "accepted for compatibility")
 	fs.BoolVar(&o.forceNewTunnel, "force-new-tunnel", false, "accepted for compatibility: every tunnel is new")
@@ -103,10 +107,37 @@ func (o *sshOptions) parse(cmd *cobra.Command, args []string) error {
 	if err := cmd.Flags().Parse(args[1:]); err != nil {
 		return cmd.FlagErrorFunc()(cmd, err)
 	}
+	if err := o.readEnv(cmd.Flags()); err != nil {
+		return err
+	}
 	o.command = strings.Join(cmd.Flags().Args(), " ") // as OpenSSH does
 	if o.container != "" {
 		return withHint(errors.New("--container: there are no dev containers in workspaces of this server"), "coder ssh -t "+name+" -- docker exec -it "+o.container+" sh")
 	}
+	var err error
+	if o.target, err = parseHost(name, o.hostPrefix, o.hostSuffix); err != nil {
+		return err
+	}
+	return o.check()
+}
+
+// readEnv sets what the command line did not say from the environment, now: the
+// name is read by what it says. With --stdio OpenSSH forwards by itself, so that
+// what is meant for sessions of ours is left out.
+func (o *sshOptions) readEnv(fs *pflag.FlagSet) error {
+	if !o.stdio {
+		return readEnv(fs)
+	}
+	if err := o.forwards.checkStdio(); err != nil {
+		return err
+	}
+	err := readEnv(fs)
+	o.forwards = sshForwards{}
+	return err
+}
+
+// check finds what is wrong with the flags.
+func (o *sshOptions) check() error {
 	for _, entry := range o.env {
 		if key, _, ok := strings.Cut(entry, "="); !ok || key == "" {
 			return fmt.Errorf("--env %q: want KEY=VALUE", entry)
@@ -115,12 +146,14 @@ func (o *sshOptions) parse(cmd *cobra.Command, args []string) error {
 	if o.wait != "yes" && o.wait != "no" && o.wait != "auto" {
 		return fmt.Errorf("--wait %q: want yes, no or auto", o.wait)
 	}
-	var err error
-	o.target, err = parseHost(name, o.hostPrefix, o.hostSuffix)
-	return err
+	return o.forwards.check()
 }
 
 func (o *sshOptions) run(ctx context.Context, g *globals) error {
+	req, err := o.forwards.request(ctx)
+	if err != nil {
+		return err
+	}
 	c, err := g.client(ctx)
 	if err != nil {
 		return err
@@ -139,41 +172,62 @@ func (o *sshOptions) run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
+	return o.use(ctx, way{c, conn, ws, agent}, req, log, p)
+}
+
+// use opens the session, and does beside it what lasts as long.
+func (o *sshOptions) use(ctx context.Context, w way, req sshclient.Request, log *slog.Logger, p *progress) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer cancel()
-	beside.Go(func() { o.reportUsage(ctx, c, ws, agent, log) })
-	stream, err := dialSSH(ctx, conn, agent, p)
+	beside.Go(func() { o.reportUsage(ctx, w.client, w.workspace, w.agent, log) })
+	return o.open(ctx, w, req, log, p)
+}
+
+// open connects to the agent and runs the session there.
+func (o *sshOptions) open(ctx context.Context, w way, req sshclient.Request, log *slog.Logger, p *progress) error {
+	if err := w.conn.Reach(ctx, w.agent.ID); err != nil {
+		return err
+	}
+	p.now(fmt.Sprintf("Waiting for the agent %s to answer", w.agent.Name))
+	if o.forwards.gpg {
+		fw, err := o.forwards.prepareGPG(ctx, w)
+		if err != nil {
+			return err
+		}
+		req.Forwards = append(req.Forwards, fw)
+	}
+	stream, err := dialSSH(ctx, w)
 	if err != nil {
 		return err
 	}
 	counted := &countingConn{Conn: stream}
 	defer counted.Close()
 	if o.networkInfoDir != "" {
-		beside.Go(func() { writeNetworkInfo(ctx, o.networkInfoDir, o.networkInfoInterval, conn, counted, log) })
+		ctx, stop := context.WithCancel(ctx)
+		var writing sync.WaitGroup
+		defer writing.Wait()
+		defer stop()
+		writing.Go(func() { writeNetworkInfo(ctx, o.networkInfoDir, o.networkInfoInterval, w.conn, counted, log) })
 	}
 	if o.stdio {
 		p.end()
 		return proxy(ctx, counted)
 	}
-	return o.session(ctx, counted, agent, conn, p)
+	return o.session(ctx, counted, req, w, p)
 }
 
-// dialSSH connects to the agent's SSH server, and says what it waits for.
-func dialSSH(ctx context.Context, conn *connect.Conn, agent api.Agent, p *progress) (net.Conn, error) {
-	if err := conn.Reach(ctx, agent.ID); err != nil {
-		return nil, err
-	}
-	p.now(fmt.Sprintf("Waiting for the agent %s to answer", agent.Name))
-	hurry := tellLate(ctx, conn, agent)
+// dialSSH connects to the agent's SSH server, and says when that takes long.
+func dialSSH(ctx context.Context, w way) (net.Conn, error) {
+	hurry := tellLate(ctx, w.conn, w.agent)
 	defer hurry()
-	if agent.Version != "" && !isOurs(agent) {
-		return conn.SSH(ctx)
+	if w.agent.Version != "" && !isOurs(w.agent) {
+		return w.conn.SSH(ctx)
 	}
-	stream, err := conn.LastingSSH(ctx)
-	if errors.Is(err, connect.ErrRefused) && !isOurs(agent) { // it has not said its version yet, and is of another make
-		return conn.SSH(ctx)
+	stream, err := w.conn.LastingSSH(ctx)
+	if errors.Is(err, connect.ErrRefused) && !isOurs(w.agent) { // it has not said its version yet, and is of another make
+		return w.conn.SSH(ctx)
 	}
 	return stream, err
 }

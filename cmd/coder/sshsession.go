@@ -14,7 +14,6 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/term"
 
-	"github.com/berthdev/berth/connect"
 	"github.com/berthdev/berth/connect/sshclient"
 	"github.com/berthdev/berth/server/api"
 )
@@ -23,9 +22,10 @@ import (
 // lost.
 const exitLost = 255
 
-// session runs the shell or command and returns its exit status as error.
-func (o *sshOptions) session(ctx context.Context, stream net.Conn, agent api.Agent, conn *connect.Conn, p *progress) error {
-	req := sshclient.Request{User: "coder", Command: o.command, Env: o.sessionEnv(), HostKeyAlgo: hostKeyAlgo(agent)}
+// session runs the shell or command and returns its exit status as error. req has
+// what is forwarded.
+func (o *sshOptions) session(ctx context.Context, stream net.Conn, req sshclient.Request, w way, p *progress) error {
+	req.User, req.Command, req.Env, req.HostKeyAlgo = "coder", o.command, o.sessionEnv(), hostKeyAlgo(w.agent)
 	stdin := int(os.Stdin.Fd())
 	if term.IsTerminal(stdin) && (o.command == "" || o.tty) {
 		req.Terminal = ourTerminal()
@@ -34,10 +34,11 @@ func (o *sshOptions) session(ctx context.Context, stream net.Conn, agent api.Age
 	}
 	s, err := sshclient.Open(ctx, stream, req)
 	if err != nil {
-		return err
+		return explainRefused(err)
 	}
 	defer s.Close()
 	p.end()
+	tellPorts(os.Stderr, o.forwards.rules, s.Ports())
 	if !term.IsTerminal(stdin) || req.Terminal == nil {
 		return relay(ctx, s, os.Stdin)
 	}
@@ -52,7 +53,7 @@ func (o *sshOptions) session(ctx context.Context, stream net.Conn, agent api.Age
 	defer cancel()
 	keys := &keyboard{in: os.Stdin, quit: cancel}
 	beside.Go(func() { followSize(ctx, s.Resize) })
-	beside.Go(func() { watchStall(ctx, conn, stream.(*countingConn)) })
+	beside.Go(func() { watchStall(ctx, w.conn, stream.(*countingConn)) })
 	err = relay(ctx, s, keys)
 	restore()
 	if keys.ended() {
