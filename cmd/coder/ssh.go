@@ -31,12 +31,10 @@ type sshOptions struct {
 	logDir                   string
 	networkInfoDir           string
 	networkInfoInterval      time.Duration
-	container                string // refused
+	pollInterval             time.Duration // 0 never looks at the workspace
+	container                string        // refused
+	forceNewTunnel           bool          // accepted because editors and SSH configurations pass it
 	forwards                 sshForwards
-
-	// Accepted because editors and SSH configurations pass them.
-	pollInterval   time.Duration
-	forceNewTunnel bool
 
 	target  target
 	command string // empty for a shell
@@ -87,12 +85,12 @@ func (o *sshOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.networkInfoDir, "network-info-dir", "", "write what is known of the path to a file in this `directory`")
 	fs.DurationVar(&o.networkInfoInterval, "network-info-interval", 5*time.Second, "how often that file is written")
 
+	fs.DurationVar(&o.pollInterval, "workspace-poll-interval", time.Minute, "how often to look whether the workspace is about to stop, or was stopped; 0 for never")
 	o.forwards.register(fs)
 
 	fs.StringVarP(&o.container, "container", "c", "", "refused: agents of this make run no dev containers")
-	fs.DurationVar(&o.pollInterval, "workspace-poll-interval", time.Minute, "accepted for compatibility")
 	fs.BoolVar(&o.forceNewTunnel, "force-new-tunnel", false, "accepted for compatibility: every tunnel is new")
-	for _, name := range []string{"container", "workspace-poll-interval", "force-new-tunnel"} {
+	for _, name := range []string{"container", "force-new-tunnel"} {
 		fs.Lookup(name).Hidden = true
 	}
 }
@@ -146,6 +144,9 @@ func (o *sshOptions) check() error {
 	if o.wait != "yes" && o.wait != "no" && o.wait != "auto" {
 		return fmt.Errorf("--wait %q: want yes, no or auto", o.wait)
 	}
+	if o.pollInterval < 0 {
+		return fmt.Errorf("--workspace-poll-interval %v: want no less than 0", o.pollInterval)
+	}
 	return o.forwards.check()
 }
 
@@ -177,12 +178,13 @@ func (o *sshOptions) run(ctx context.Context, g *globals) error {
 
 // use opens the session, and does beside it what lasts as long.
 func (o *sshOptions) use(ctx context.Context, w way, req sshclient.Request, log *slog.Logger, p *progress) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	defer cancel()
+	defer cancel(nil)
 	beside.Go(func() { o.reportUsage(ctx, w.client, w.workspace, w.agent, log) })
-	return o.open(ctx, w, req, log, p)
+	beside.Go(func() { o.watch(ctx, w.client, w.workspace, cancel) })
+	return o.becauseStopped(ctx, o.open(ctx, w, req, log, p))
 }
 
 // open connects to the agent and runs the session there.
