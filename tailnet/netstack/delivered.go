@@ -1,13 +1,25 @@
 package netstack
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // delivered is which messages of a peer WireGuard has delivered lately. It
 // learns of a message only when that has come out, authenticated, so nobody
 // else can make it take one for delivered.
 type delivered struct {
-	mu       sync.Mutex
+	// latest is the counter after which all messages of the session used last
+	// are new, for a look without the lock. It may be behind.
+	latest atomic.Pointer[latest]
+
+	mu       sync.Mutex // guards below
 	sessions [2]session // the one used last comes first; a new key overlaps with the one before
+}
+
+type latest struct {
+	index  uint32
+	newest atomic.Uint64
 }
 
 // session is a session of WireGuard, by the index that its messages carry.
@@ -31,6 +43,13 @@ func (d *delivered) add(bufs [][]byte) {
 	for _, b := range bufs {
 		d.sessionLocked(sessionOf(b)).add(counterOf(b))
 	}
+	s := &d.sessions[0]
+	l := d.latest.Load()
+	if l == nil || l.index != s.index {
+		l = &latest{index: s.index}
+		d.latest.Store(l)
+	}
+	l.newest.Store(s.newest)
 }
 
 // sessionLocked brings the session to the front; one that is new replaces the
@@ -47,6 +66,9 @@ func (d *delivered) sessionLocked(index uint32) *session {
 
 // has reports whether a message was delivered, or is too old to be.
 func (d *delivered) has(index uint32, counter uint64) bool {
+	if l := d.latest.Load(); l != nil && l.index == index && counter > l.newest.Load() {
+		return false
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range d.sessions {
