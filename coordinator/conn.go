@@ -133,7 +133,7 @@ func (c *conn) end(cause error) {
 
 // farewell is the text for a peer whose connection we end.
 func farewell(cause error) string {
-	for _, known := range []error{ErrRefused, ErrReplaced, ErrTaken, ErrSlow, ErrClosed} {
+	for _, known := range []error{ErrRefused, ErrReplaced, ErrTaken, ErrExpelled, ErrSlow, ErrClosed} {
 		if errors.Is(cause, known) {
 			return cause.Error()
 		}

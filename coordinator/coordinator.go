@@ -215,9 +215,10 @@ type Stream interface {
 
 // Peer is who is at the other end of a stream.
 type Peer struct {
-	ID   uuid.UUID // authenticated
-	Name string    // for the log
-	Role Role
+	ID    uuid.UUID // authenticated
+	Owner uuid.UUID // of a Client: its user, for Expel
+	Name  string    // for the log
+	Role  Role
 	// Allow reports why a Client may not reach an agent, or nil. It may block.
 	// It is called for each tunnel that the client opens. nil refuses all.
 	Allow func(ctx context.Context, agent uuid.UUID) error
@@ -270,7 +271,7 @@ func (c *Coordinator) connect(ctx context.Context, p Peer, s Stream, gone chan s
 	if old != nil {
 		old.stop(ErrReplaced)
 	}
-	evs := []Event{{Kind: Connect, Peer: p.ID, Conn: conn.id, Role: p.Role}}
+	evs := []Event{{Kind: Connect, Peer: p.ID, Conn: conn.id, Role: p.Role, Owner: p.Owner}}
 	for _, dst := range c.tunnelsLocked(p.ID) {
 		kind := RemoveTunnel
 		if allowed[dst] {
@@ -319,11 +320,25 @@ func (c *Coordinator) tunnelsLocked(id uuid.UUID) (ids []uuid.UUID) {
 func (c *Coordinator) disconnect(conn *conn, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if errors.Is(cause, errLeft) {
+	if errors.Is(cause, errLeft) || errors.Is(cause, ErrExpelled) {
 		c.removeLocked(conn, Disconnect, "disconnected")
 		return
 	}
 	c.removeLocked(conn, Lost, "connection lost")
+}
+
+// Expel ends the connections of a user's peers (ErrExpelled) and all tunnels to
+// them: agents hang up, at once or when they are back. The caller must let in no
+// new connection of the user from before on. Peers and agents that were lost are
+// remembered for 15 min, and forgotten when the server restarts: two that have
+// gone on without the server for longer are not known.
+func (c *Coordinator) Expel(owner uuid.UUID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ev := Event{Kind: Expel, Owner: owner, Conn: Conn{Replica: c.replica}}
+	if err := c.applyLocked(ev); err != nil && !errors.Is(err, ErrClosed) {
+		c.cfg.Logger.Error("user not expelled", "owner", owner, "err", err)
+	}
 }
 
 func (c *Coordinator) removeLocked(conn *conn, kind Kind, reason string) {

@@ -26,7 +26,7 @@ const (
 // Kind is what happened in an Event.
 type Kind int
 
-// The kinds of events. All but the last two are about Event.Peer.
+// The kinds of events. All but the last three are about Event.Peer.
 const (
 	Connect Kind = iota + 1
 	Update
@@ -35,6 +35,9 @@ const (
 	Ready
 	Disconnect
 	Lost
+	// Expel: all peers of Event.Owner are gone for good, also those that were
+	// lost.
+	Expel
 	// Hello: a replica has joined or has missed events; it wants those that
 	// describe the peers of all others.
 	Hello
@@ -69,6 +72,8 @@ type Event struct {
 	Role Role        // Connect
 	Node *proto.Node // Update; never changed after it was sent
 	Dst  uuid.UUID   // AddTunnel, RemoveTunnel, Ready: the other peer
+	// Owner is the user whose peer it is: Connect, zero for none; Expel.
+	Owner uuid.UUID
 	// Reason is told to those who learn of a Disconnect or Lost.
 	Reason string
 }

@@ -46,6 +46,7 @@ const (
 
 type peer struct {
 	id     uuid.UUID
+	owner  uuid.UUID // a user; zero for agents and servers
 	role   Role
 	status status
 	conn   Conn
@@ -54,6 +55,10 @@ type peer struct {
 
 	to, from map[uuid.UUID]bool // tunnels to and from here
 	was      map[uuid.UUID]bool // ends of tunnels lost with an earlier connection
+
+	// expelled are peers of whose end this one, being lost, is told when it is
+	// back.
+	expelled map[uuid.UUID]bool
 
 	// seen is the last record of each peer that this one was told, nil after
 	// it was told of a loss. Kept for peers connected here only.
@@ -82,6 +87,10 @@ func (s *state) apply(ev Event, now time.Time) (fx effects, err error) {
 	}
 	if ev.Kind == Bye {
 		s.bye(ev, now, &fx)
+		return fx, nil
+	}
+	if ev.Kind == Expel {
+		s.expel(ev.Owner, &fx)
 		return fx, nil
 	}
 	p := s.peers[ev.Peer]
@@ -122,7 +131,11 @@ func (s *state) connect(ev Event, now time.Time, fx *effects) {
 			s.lose(p, "connected again", now, fx)
 		}
 	}
-	p.role, p.conn, p.status, p.node, p.seen = ev.Role, ev.Conn, connected, nil, nil
+	p.role, p.owner, p.conn, p.status, p.node, p.seen = ev.Role, ev.Owner, ev.Conn, connected, nil, nil
+	for _, id := range slices.SortedFunc(maps.Keys(p.expelled), compareID) {
+		s.tellExpelled(p, id, fx)
+	}
+	p.expelled = nil
 	for _, other := range s.partners(p) {
 		s.tellNode(p, other, fx)
 	}
@@ -200,6 +213,38 @@ func (s *state) lose(p *peer, reason string, now time.Time, fx *effects) {
 	s.expiry = append(s.expiry, expiry{at: now.Add(lostGrace), peer: p.id, conn: p.conn})
 }
 
+// expel has those who may know of an owner's peers hang up, and ends the
+// connections of the peers. It tells all: an agent that has connected again since
+// it learned of a peer has the peer still, although nobody remembers.
+func (s *state) expel(owner uuid.UUID, fx *effects) {
+	theirs := map[uuid.UUID]bool{}
+	for id, p := range s.peers {
+		if p.owner == owner && owner != uuid.Nil {
+			theirs[id] = true
+		}
+	}
+	for _, p := range s.sorted(theirs) {
+		if p.status == connected {
+			s.kick(fx, p.id, p.conn, ErrExpelled)
+		}
+		for _, other := range s.witnesses(p) {
+			if other.status == lost {
+				other.expelled = with(other.expelled, p.id)
+			}
+			s.tellExpelled(other, p.id, fx)
+		}
+		s.cutAll(p)
+		s.forget(p)
+	}
+}
+
+func (s *state) tellExpelled(r *peer, id uuid.UUID, fx *effects) {
+	if s.here(r) {
+		delete(r.seen, id)
+		fx.tell(r.id, id, proto.CoordinateResponse_PeerUpdate_DISCONNECTED, nil, ErrExpelled.Error())
+	}
+}
+
 // bye loses the peers of another replica.
 func (s *state) bye(ev Event, now time.Time, fx *effects) {
 	for _, p := range s.peers {
@@ -238,7 +283,7 @@ func (s *state) events() (evs []Event) {
 		if p.status != connected || p.conn.Replica != s.replica {
 			continue
 		}
-		evs = append(evs, Event{Kind: Connect, Peer: p.id, Conn: p.conn, Role: p.role})
+		evs = append(evs, Event{Kind: Connect, Peer: p.id, Conn: p.conn, Role: p.role, Owner: p.owner})
 		if p.node != nil {
 			evs = append(evs, Event{Kind: Update, Peer: p.id, Conn: p.conn, Node: p.node})
 		}
@@ -349,7 +394,7 @@ func (s *state) forget(p *peer) {
 		}
 	}
 	s.release(p)
-	p.status, p.node, p.seen, p.was = absent, nil, nil, nil
+	p.status, p.node, p.seen, p.was, p.expelled = absent, nil, nil, nil, nil
 	s.tidy(p)
 }
 
@@ -384,4 +429,6 @@ var (
 	// ErrTaken ends a connection whose peer claims a key or an address that is
 	// another peer's.
 	ErrTaken = errors.New("key or address belongs to another peer")
+	// ErrExpelled ends the connections of a user who may no longer connect.
+	ErrExpelled = errors.New("the user may no longer connect")
 )

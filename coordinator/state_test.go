@@ -69,7 +69,8 @@ func newWorld(t *testing.T) *world {
 }
 
 // do runs one event: "c connect", "c update", "c update KEY", "c add a",
-// "c remove a", "a ready c", "c disconnect", "c lost", "wait 15m".
+// "c remove a", "a ready c", "c disconnect", "c lost", "u expel", "wait 15m". Clients
+// are those of user u.
 func (w *world) do(line string) (told []string, err error) {
 	w.t.Helper()
 	f := append(strings.Fields(line), "")
@@ -86,6 +87,9 @@ func (w *world) do(line string) (told []string, err error) {
 	switch f[1] {
 	case "connect":
 		ev.Kind, ev.Role = Connect, testRole(f[0])
+		if ev.Role == Client {
+			ev.Owner = testID("u")
+		}
 		ev.Conn = Conn{Replica: w.s.replica, Began: w.conns[f[0]].Began + 1}
 		w.conns[f[0]] = ev.Conn
 	case "update":
@@ -99,6 +103,8 @@ func (w *world) do(line string) (told []string, err error) {
 		ev.Node.PreferredDerp = 0
 	case "disconnect":
 		ev.Kind = Disconnect
+	case "expel":
+		ev.Kind, ev.Owner = Expel, testID(f[0])
 	case "lost":
 		ev.Kind = Lost
 	case "add", "remove", "ready":
@@ -173,6 +179,13 @@ func TestCoreTellsWhatTheTablesSay(t *testing.T) {
 		"goodbye after a loss":               {append(met, "c lost", "c connect"), "c disconnect", []string{"a: DISCONNECTED c"}},
 		"loss twice without a new record":    {append(met, "a lost", "a connect"), "a lost", nil},
 		"new id with the lost one's key":     {append(met, "c lost", "d connect"), "d update", nil},
+		"expelled while connected":           {met, "u expel", []string{"a: DISCONNECTED c", "c kicked: " + ErrExpelled.Error()}},
+		"expelled while lost":                {append(met, "c lost"), "u expel", []string{"a: DISCONNECTED c"}},
+		"expelled, agent came back since":    {append(met, "c lost", "a connect"), "u expel", []string{"a: DISCONNECTED c"}},
+		"expelled while the agent is lost":   {append(met, "a lost", "u expel"), "a connect", []string{"a: DISCONNECTED c"}},
+		"another user is expelled":           {met, "v expel", nil},
+		"expelled peer has no tunnels left":  {append(met, "u expel"), "c add a", nil},
+		"expelled peer's end tells nothing":  {append(met, "u expel"), "c lost", nil},
 		"nobody remembers after the grace":   {append(met, "c lost", "wait 15m", "c connect"), "c disconnect", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,6 +30,7 @@ func Run(t *testing.T, newBus func(t *testing.T) func() coordinator.Bus) {
 		"replica that joins late knows all":         testJoinLate,
 		"peers of a replica that stops are lost":    testBye,
 		"key announced elsewhere is known":          testKey,
+		"expelled user is gone at every replica":    testExpel,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newBus(t)) })
 	}
@@ -126,6 +127,24 @@ func testJoinLate(t *testing.T, end func() coordinator.Bus) {
 	client := Connect(t, second, Client(agent.ID))
 	client.AddTunnel(agent.ID)
 	client.Want(node, agent.ID)
+}
+
+func testExpel(t *testing.T, end func() coordinator.Bus) {
+	first, second := newCoordinator(t, end()), newCoordinator(t, end())
+	agent := Connect(t, first, Agent())
+	identity := Client(agent.ID)
+	identity.Owner = uuid.New()
+	client := Connect(t, second, identity)
+	agent.Publish()
+	client.Publish()
+	client.AddTunnel(agent.ID)
+	agent.Want(node, client.ID)
+	client.Want(node, agent.ID)
+	first.Expel(uuid.New())
+	first.Expel(uuid.UUID{}) // agents have this owner
+	first.Expel(identity.Owner)
+	agent.Want(disconnected, client.ID)
+	client.WantEnd(coordinator.ErrExpelled.Error())
 }
 
 func testBye(t *testing.T, end func() coordinator.Bus) {
