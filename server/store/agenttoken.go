@@ -26,18 +26,20 @@ func (s *Store) AgentToken(ctx context.Context, agent uuid.UUID) (Secret, error)
 	if err != nil {
 		return Secret{}, translate(err)
 	}
-	text, err := s.tokens.Open(nil, nil, a.TokenSealed, agent[:])
+	text, err := s.sealer.Open(nil, nil, a.TokenSealed, agent[:])
 	if err != nil {
 		return Secret{}, fmt.Errorf("open token of agent %s: %w", agent, err)
 	}
 	return NewSecret(string(text)), nil
 }
 
-func (s *Store) seal(agent uuid.UUID, token Secret) []byte {
-	return s.tokens.Seal(nil, nil, []byte(token.Reveal()), agent[:])
+// seal makes a secret unreadable but for who has the key; it opens for the same
+// owner only.
+func (s *Store) seal(owner uuid.UUID, secret Secret) []byte {
+	return s.sealer.Seal(nil, nil, []byte(secret.Reveal()), owner[:])
 }
 
-func (s *Store) tokenCipher(ctx context.Context) (cipher.AEAD, error) {
+func (s *Store) newSealer(ctx context.Context) (cipher.AEAD, error) {
 	key, err := s.DeploymentValue(ctx, "agent_token_key", randomKey)
 	if err != nil {
 		return nil, fmt.Errorf("read agent token key: %w", err)

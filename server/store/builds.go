@@ -50,6 +50,11 @@ type NewBuild struct {
 	// be late. The zero time asks nothing.
 	Due time.Time
 
+	// Scheduled refuses the build, as ErrNotFound, unless the workspace is
+	// stopped, is to start at that time by its schedule, and is of an active
+	// user. The zero time asks nothing.
+	Scheduled time.Time
+
 	// Done finishes the build as CompleteBuild does, in the same transaction:
 	// for templates without a provisioner. nil leaves it pending.
 	Done *BuildResult
@@ -68,13 +73,13 @@ func (s *Store) CreateBuild(ctx context.Context, workspace uuid.UUID, n NewBuild
 		if err := changeOne(ctx, q.Where("id = ? AND deleted_at IS NULL", workspace)); err != nil {
 			return err
 		}
-		if err := tx.NewSelect().Model(&w).WherePK().Relation("LatestBuild.Job").Scan(ctx); err != nil {
+		if err := tx.NewSelect().Model(&w).WherePK().Relation("LatestBuild.Job").Relation("Owner").Scan(ctx); err != nil {
 			return err
 		}
 		if w.LatestBuild.Job.Status.Active() {
 			return &ConflictError{Field: "build"}
 		}
-		if d := w.LatestBuild.Deadline; !n.Due.IsZero() && (d.IsZero() || d.After(n.Due)) {
+		if !n.inTime(w) {
 			return ErrNotFound
 		}
 		if err := s.addBuild(ctx, tx, w, n); err != nil {
@@ -83,6 +88,14 @@ func (s *Store) CreateBuild(ctx context.Context, workspace uuid.UUID, n NewBuild
 		return latestBuild(ctx, tx, &b, w.ID)
 	})
 	return b, err
+}
+
+// inTime reports whether what Due and Scheduled ask for is so.
+func (n NewBuild) inTime(w Workspace) bool {
+	if d := w.LatestBuild.Deadline; !n.Due.IsZero() && (d.IsZero() || d.After(n.Due)) {
+		return false
+	}
+	return n.Scheduled.IsZero() || w.Waits() && w.NextStartAt.Equal(n.Scheduled)
 }
 
 // addBuild inserts a build after w.LatestBuild, which is nil for the first one,
@@ -150,6 +163,29 @@ func (s *Store) BuildState(ctx context.Context, id uuid.UUID) ([]byte, error) {
 	var state []byte
 	err := s.read.NewSelect().Model((*Build)(nil)).Column("state").Where("id = ?", id).Scan(ctx, &state)
 	return state, translate(err)
+}
+
+// SetBuildState replaces the state of a build that has ended; ErrNotFound for an
+// unknown one, *ConflictError of build for one that is active.
+func (s *Store) SetBuildState(ctx context.Context, id uuid.UUID, state []byte) error {
+	return s.change(ctx, func(ctx context.Context, tx bun.Tx) error {
+		// Builds of one workspace take turns: the next one begins with this state.
+		turn := tx.NewUpdate().Model((*Workspace)(nil)).Set("id = id").Where("id = (SELECT workspace_id FROM builds WHERE id = ?)", id)
+		if err := changeOne(ctx, turn); err != nil {
+			return err
+		}
+		if err := changeOne(ctx, tx.NewUpdate().Model((*Build)(nil)).Set("state = ?, updated_at = ?", state, now()).Where("id = ?", id)); err != nil {
+			return err
+		}
+		b := Build{ID: id}
+		if err := tx.NewSelect().Model(&b).Relation("Job").WherePK().Scan(ctx); err != nil {
+			return err
+		}
+		if b.Job.Status.Active() {
+			return &ConflictError{Field: "build"}
+		}
+		return nil
+	})
 }
 
 // BuildByID returns ErrNotFound when there is none.

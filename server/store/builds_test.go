@@ -129,6 +129,21 @@ func TestBuildState(t *testing.T) {
 		if state := must(s.BuildState(ctx, next.ID))(t); !bytes.Equal(state, big) {
 			t.Errorf("state of the next build = %d bytes, want the %d of the one before", len(state), len(big))
 		}
+		if err := s.SetBuildState(ctx, next.ID, []byte("x")); field(err) != "conflict build" {
+			t.Errorf("SetBuildState of an active build = %v, want a conflict", err)
+		}
+		if state := must(s.BuildState(ctx, next.ID))(t); !bytes.Equal(state, big) {
+			t.Errorf("state after a refusal = %d bytes, want %d", len(state), len(big))
+		}
+		if err := s.SetBuildState(ctx, b.ID, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if state := must(s.BuildState(ctx, b.ID))(t); string(state) != "x" {
+			t.Errorf("state after SetBuildState = %.20q, want x", state)
+		}
+		if err := s.SetBuildState(ctx, uuid.New(), nil); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("SetBuildState of an unknown build = %v, want not found", err)
+		}
 	})
 }
 

@@ -23,7 +23,8 @@ var (
 type ConflictError struct {
 	// Field is what collides: a column (username, email, name, token_name, token_hash), or
 	// "build" when another build is active, "workspaces" when a user still
-	// has some, "first_user" when there is one, "status" when a job is past it.
+	// has some, "owner" for the last one, "first_user" when there is one,
+	// "status" when a job is past it.
 	Field string
 }
 

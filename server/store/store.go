@@ -13,8 +13,8 @@
 // by every method that returns the pointing row, unless its comment says
 // otherwise.
 //
-// Secrets enter hashed. The one exception, tokens of agents that a user starts
-// by hand, is described at AgentToken.
+// Secrets enter hashed. The exceptions, tokens of agents that a user starts by
+// hand and the private keys for git servers, are sealed: see AgentToken.
 //
 // Who may call what is decided elsewhere (server/auth): the store checks that
 // data is well formed and consistent, not that somebody may see it.
@@ -58,7 +58,7 @@ type Store struct {
 	write *bun.DB // SQLite: the only connection that writes
 	read  *bun.DB // PostgreSQL: the same as write
 
-	tokens cipher.AEAD  // seals tokens of external agents
+	sealer cipher.AEAD  // of tokens of external agents and of git keys
 	lock   *flock.Flock // SQLite only
 
 	closeOnce sync.Once
@@ -107,8 +107,8 @@ func (s *Store) prepare(ctx context.Context, log *slog.Logger) error {
 	if err := s.seed(ctx); err != nil {
 		return fmt.Errorf("make built-in rows: %w", err)
 	}
-	tokens, err := s.tokenCipher(ctx)
-	s.tokens = tokens
+	sealer, err := s.newSealer(ctx)
+	s.sealer = sealer
 	return err
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -166,21 +167,22 @@ func (s *Store) UpdateUserProfile(ctx context.Context, id uuid.UUID, username, n
 	if err := checkText("name", name); err != nil {
 		return User{}, err
 	}
-	return s.updateUser(ctx, id, "username = ?, name = ?", username, name)
+	return s.updateUser(ctx, id, false, "username = ?, name = ?", username, name)
 }
 
-// SetUserStatus returns ErrNotFound as UserByID. A suspended user's keys stay:
-// they are refused while the status lasts.
+// SetUserStatus suspends a user, or lets one act again. A suspended user's keys
+// stay: they are refused while the status lasts. Errors: ErrNotFound as UserByID;
+// *ConflictError of owner for the last one.
 func (s *Store) SetUserStatus(ctx context.Context, id uuid.UUID, status UserStatus) (User, error) {
-	return s.updateUser(ctx, id, "status = ?", status)
+	return s.updateUser(ctx, id, status == UserSuspended, "status = ?", status)
 }
 
-// SetUserRoles replaces the site roles; ErrNotFound as UserByID.
+// SetUserRoles replaces the site roles; errors as SetUserStatus.
 func (s *Store) SetUserRoles(ctx context.Context, id uuid.UUID, roles []string) (User, error) {
 	if roles == nil {
 		roles = []string{}
 	}
-	return s.updateUser(ctx, id, "roles = ?", roles)
+	return s.updateUser(ctx, id, !slices.Contains(roles, RoleOwner), "roles = ?", roles)
 }
 
 // SetUserPassword replaces the hash and deletes all keys of the user: who
@@ -197,9 +199,13 @@ func (s *Store) SetUserPassword(ctx context.Context, id uuid.UUID, hash Secret) 
 
 // DeleteUser marks a user as deleted, frees the name and address, forgets the
 // password and deletes the keys. Errors: ErrNotFound as UserByID;
-// *ConflictError of workspaces while the user has some.
+// *ConflictError of workspaces while the user has some, of owner for the last
+// one.
 func (s *Store) DeleteUser(ctx context.Context, id uuid.UUID) error {
 	return s.change(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := keepOwner(ctx, tx, id); err != nil {
+			return err
+		}
 		q := tx.NewUpdate().Model((*User)(nil)).Where("id = ? AND deleted_at IS NULL", id)
 		q.Set("deleted_at = ?, updated_at = ?, hashed_password = ''", now(), now())
 		if err := changeOne(ctx, q); err != nil {
@@ -212,13 +218,23 @@ func (s *Store) DeleteUser(ctx context.Context, id uuid.UUID) error {
 		if has {
 			return &ConflictError{Field: "workspaces"}
 		}
+		if _, err := tx.NewDelete().Model((*GitSSHKey)(nil)).Where("user_id = ?", id).Exec(ctx); err != nil {
+			return err
+		}
 		return deleteKeys(ctx, tx, id)
 	})
 }
 
-func (s *Store) updateUser(ctx context.Context, id uuid.UUID, set string, args ...any) (User, error) {
+// updateUser changes a row; takesOwner says that its user would not be an owner
+// any more, or not an active one.
+func (s *Store) updateUser(ctx context.Context, id uuid.UUID, takesOwner bool, set string, args ...any) (User, error) {
 	var u User
 	err := s.change(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if takesOwner {
+			if err := keepOwner(ctx, tx, id); err != nil {
+				return err
+			}
+		}
 		q := tx.NewUpdate().Model((*User)(nil)).Set(set, args...).Set("updated_at = ?", now())
 		if err := changeOne(ctx, q.Where("id = ? AND deleted_at IS NULL", id)); err != nil {
 			return err

@@ -58,6 +58,7 @@ func TestFirstUserWinsOnce(t *testing.T) {
 			t.Errorf("owners = %v, %d, %v", list, count, err)
 		}
 		// Not even when the first user is gone.
+		must(s.CreateUser(t.Context(), store.NewUser{Username: "heir", Email: "heir@example.com", Roles: []string{store.RoleOwner}}))(t)
 		if err := s.DeleteUser(t.Context(), list[0].ID); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -25,6 +26,11 @@ type Workspace struct {
 	TTLSeconds     int64     // how long it runs after a start; 0 is for ever
 	DeletedAt      time.Time `bun:",nullzero"`
 
+	AutostartSchedule string    // when it starts by itself, as api.Schedule writes it; empty is never
+	NextStartAt       time.Time `bun:",nullzero"` // by the schedule, whether it is stopped then or not
+	AutomaticUpdates  string    // UpdateAlways or UpdateNever
+	Favorite          bool      // of its owner
+
 	Owner        *User         `bun:"rel:belongs-to,join:owner_id=id"`
 	Organization *Organization `bun:"rel:belongs-to,join:organization_id=id"`
 	Template     *Template     `bun:"rel:belongs-to,join:template_id=id"` // without its own pointers
@@ -38,6 +44,10 @@ type NewWorkspace struct {
 	TemplateID uuid.UUID
 	Name       string
 	TTL        time.Duration // 0: it never stops by itself
+
+	AutostartSchedule string // empty: it never starts by itself
+	NextStartAt       time.Time
+	AutomaticUpdates  string // empty means never
 }
 
 // CreateWorkspace adds a workspace and its first build. Errors: *InvalidError
@@ -62,6 +72,7 @@ func (s *Store) CreateWorkspace(ctx context.Context, n NewWorkspace, b NewBuild)
 		w = Workspace{
 			ID: n.ID, OwnerID: n.OwnerID, OrganizationID: t.OrganizationID, TemplateID: t.ID,
 			Name: n.Name, CreatedAt: now(), TTLSeconds: int64(n.TTL / time.Second),
+			AutostartSchedule: n.AutostartSchedule, NextStartAt: at(n.NextStartAt), AutomaticUpdates: cmp.Or(n.AutomaticUpdates, UpdateNever),
 		}
 		w.UpdatedAt, w.LastUsedAt = w.CreatedAt, w.CreatedAt
 		if _, err := tx.NewInsert().Model(&w).Exec(ctx); err != nil {

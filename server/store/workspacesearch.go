@@ -21,12 +21,14 @@ type WorkspaceFilter struct {
 	Status         BuildStatus // of the latest build; StatusDeleted selects deleted ones too
 	IncludeDeleted bool
 
+	FavoritesOf uuid.UUID // list what this user likes best first
+
 	Limit  int // 0 and more than 1000 mean 1000
 	Offset int
 }
 
-// Workspaces lists running ones first, then by owner and name, and counts all
-// that the filter selects, whatever Limit and Offset say. An unknown status is
+// Workspaces lists favorites first, then running ones, then by owner and name,
+// and counts all that the filter selects, whatever Limit and Offset say. An unknown status is
 // an *InvalidError.
 func (s *Store) Workspaces(ctx context.Context, f WorkspaceFilter) ([]Workspace, int, error) {
 	if f.Status != "" && !f.Status.valid() {
@@ -39,6 +41,7 @@ func (s *Store) Workspaces(ctx context.Context, f WorkspaceFilter) ([]Workspace,
 	}
 	list := []Workspace{}
 	err = workspaceQuery(s.read, &list).Apply(f.apply).
+		OrderExpr("CASE WHEN workspace.favorite AND workspace.owner_id = ? THEN 0 ELSE 1 END", f.FavoritesOf).
 		OrderExpr("CASE WHEN ? THEN 0 ELSE 1 END", statusIs(StatusRunning)).
 		OrderExpr("lower(owner.username), lower(workspace.name), workspace.id").
 		Limit(page(f.Limit)).Offset(int64(f.Offset)).Scan(ctx)
