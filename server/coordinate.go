@@ -80,7 +80,7 @@ func (s *Server) tailnetSession(w http.ResponseWriter, r *http.Request, allow fu
 	return s.serveSession(w, r, c.UserID, func(ctx context.Context, serve *session) func() {
 		serve.calls = &services{mux: s.muxes.client, tailnet: &coordinator.Service{
 			Coordinator: s.coordinator, Maps: s.maps, Resume: s.resume, Owner: c.UserID,
-			Peer: coordinator.Peer{ID: peer, Name: c.Username, Role: coordinator.Client, Allow: allow},
+			Peer: coordinator.Peer{ID: peer, Owner: c.UserID, Name: c.Username, Role: coordinator.Client, Allow: s.unlessBarred(c.UserID, allow)},
 		}}
 		unwatch := watch(ctx, serve)
 		return func() {
@@ -89,6 +89,17 @@ func (s *Server) tailnetSession(w http.ResponseWriter, r *http.Request, allow fu
 			s.log.Debug("client connection ended", "peer", peer, "user", c.Username, "err", err)
 		}
 	})
+}
+
+// unlessBarred refuses the tunnels of a user who was barred since the session
+// began.
+func (s *Server) unlessBarred(user uuid.UUID, allow func(context.Context, uuid.UUID) error) func(context.Context, uuid.UUID) error {
+	return func(ctx context.Context, agent uuid.UUID) error {
+		if s.streams.isBarred(user) {
+			return errBarred
+		}
+		return allow(ctx, agent)
+	}
 }
 
 // peerID is that of the resume token, or a new one.

@@ -85,6 +85,10 @@ func conflictBody(c *store.ConflictError) api.Response {
 	switch c.Field {
 	case "build":
 		return api.Response{Message: "Another build of this workspace is still active."}
+	case "owner":
+		return api.Response{Message: "This is the last owner who may sign in. Give the role to another user first."}
+	case "workspaces":
+		return api.Response{Message: "The user has workspaces. Delete them first."}
 	case "first_user":
 		return api.Response{Message: "This server has its first user already."}
 	}

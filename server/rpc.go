@@ -190,7 +190,7 @@ func (s *session) close(err error) {
 		_ = s.ws.Close(websocket.StatusNormalClosure, "")
 	case errors.Is(err, errStopping):
 		_ = s.ws.Close(websocket.StatusGoingAway, err.Error())
-	case errors.Is(err, errReplaced), errors.Is(err, errSuperseded):
+	case errors.Is(err, errReplaced), errors.Is(err, errSuperseded), errors.Is(err, errBarred):
 		_ = s.ws.Close(websocket.StatusPolicyViolation, err.Error())
 	default:
 		_ = s.ws.Close(websocket.StatusInternalError, printable(err.Error(), maxReason))

@@ -221,16 +221,16 @@ func TestRule6LimitsOnSockets(t *testing.T) {
 	if status := websocket.CloseStatus(err); status == websocket.StatusNormalClosure {
 		t.Errorf("1 MiB on a socket that only the server talks on: %v", err)
 	}
-	me, err := c.User(t.Context(), api.Me)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := d.member("bob") // whose streams are all begun here
+	theirs := d.workspace(other, "green")
 	for range maxStreams {
-		if _, done, err := d.streams.begin(t.Context(), me.ID); err == nil {
-			defer done()
+		_, done, err := d.streams.begin(t.Context(), theirs.OwnerID)
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer done()
 	}
-	if a := d.call("GET", "/api/v2/workspaces/"+ws.ID.String()+"/watch", c.Token, ""); a.StatusCode != http.StatusTooManyRequests {
+	if a := d.call("GET", "/api/v2/workspaces/"+theirs.ID.String()+"/watch", other.Token, ""); a.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("stream number %d of a user = %d, want 429", maxStreams+1, a.StatusCode)
 	}
 	a := d.connect(d.agentToken(c, ws))

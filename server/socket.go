@@ -102,6 +102,8 @@ func closeSocket(ctx context.Context, ws *websocket.Conn, err error) {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errStopping):
 		code, reason = websocket.StatusGoingAway, errStopping.Error()
+	case errors.Is(cause, errBarred):
+		code, reason = websocket.StatusPolicyViolation, errBarred.Error()
 	case errors.Is(err, errClientTalked):
 		code, reason = websocket.StatusProtocolError, errClientTalked.Error()
 	case ctx.Err() == nil && err != nil:

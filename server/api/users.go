@@ -94,6 +94,45 @@ type Organization struct {
 	IsDefault   bool      `json:"is_default"`
 }
 
+// CreateUserRequest makes a user. An empty LoginType means password, which then
+// must be given; an empty UserStatus means dormant: not seen yet.
+type CreateUserRequest struct {
+	Email           string      `json:"email"`
+	Username        string      `json:"username"`
+	Name            string      `json:"name,omitempty"`
+	Password        string      `json:"password,omitempty"`
+	LoginType       LoginType   `json:"login_type,omitempty"`
+	OrganizationIDs []uuid.UUID `json:"organization_ids"`
+	UserStatus      UserStatus  `json:"user_status,omitempty"`
+}
+
+// UpdateProfileRequest changes the names of a user.
+type UpdateProfileRequest struct {
+	Username string `json:"username"`
+	Name     string `json:"name"`
+}
+
+// UpdateRolesRequest replaces the roles of a user.
+type UpdateRolesRequest struct {
+	Roles []string `json:"roles"`
+}
+
+// UpdatePasswordRequest sets a password. The old one is for users themselves.
+type UpdatePasswordRequest struct {
+	OldPassword string `json:"old_password,omitempty"`
+	Password    string `json:"password"`
+}
+
+// Organization asks by id or name; "default" is the one that there is.
+func (c *Client) Organization(ctx context.Context, organization string) (Organization, error) {
+	var out Organization
+	return out, c.get(ctx, "/api/v2/organizations/"+url.PathEscape(organization), &out)
+}
+
+// MessageNotActive begins the message of the 401 that a suspended user gets, on
+// every call. A client that sees it may end what goes on without the server.
+const MessageNotActive = "User is not active"
+
 // Me is the name by which a caller means itself.
 const Me = "me"
 

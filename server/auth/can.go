@@ -51,6 +51,14 @@ const (
 	ApplicationConnect Action = "application_connect"
 
 	Use Action = "use" // of a template, for a workspace
+
+	// Manage is what a user may not do to itself: suspend, activate, give or take
+	// roles, set a password without the old one.
+	Manage Action = "manage"
+
+	// State is to read or replace what Terraform knows of a workspace. There are
+	// secrets in it, of the template and of agents: owners of the site only.
+	State Action = "state"
 )
 
 // Kind is a sort of Object.
@@ -59,6 +67,7 @@ type Kind string
 const (
 	KindUser         Kind = "user"
 	KindAPIKey       Kind = "api_key"
+	KindGitSSHKey    Kind = "git_ssh_key"
 	KindWorkspace    Kind = "workspace" // with its builds and agents
 	KindTemplate     Kind = "template"  // with its versions
 	KindOrganization Kind = "organization"
@@ -82,6 +91,9 @@ func Workspace(owner uuid.UUID) Object { return Object{Kind: KindWorkspace, Owne
 
 // APIKey is a key of that user, or one to be.
 func APIKey(owner uuid.UUID) Object { return Object{Kind: KindAPIKey, OwnerID: owner} }
+
+// GitSSHKey is that of that user.
+func GitSSHKey(owner uuid.UUID) Object { return Object{Kind: KindGitSSHKey, OwnerID: owner} }
 
 // User is that user; the zero User stands for users in general and one to be.
 func User(u store.User) Object {
@@ -119,7 +131,9 @@ func (a Actor) owns(do Action, o Object) bool {
 		return false
 	}
 	switch o.Kind {
-	case KindWorkspace, KindAPIKey:
+	case KindWorkspace:
+		return do != State
+	case KindAPIKey, KindGitSSHKey:
 		return true
 	case KindUser:
 		return do == Read || do == Update

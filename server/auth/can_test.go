@@ -20,7 +20,7 @@ func actorWith(roles ...string) Actor {
 	return Actor{UserID: me, Username: "me", Roles: roles, Scope: store.ScopeAll}
 }
 
-var allActions = []Action{Create, Read, Update, Delete, Start, Stop, SSH, ApplicationConnect, Use}
+var allActions = []Action{Create, Read, Update, Delete, Start, Stop, SSH, ApplicationConnect, Use, Manage, State}
 
 // TestCan writes down all rights: for each actor and object the actions that
 // are allowed; all others must not be.
@@ -28,8 +28,9 @@ func TestCan(t *testing.T) {
 	const (
 		none  = ""
 		read  = "read"
-		all   = "create read update delete start stop ssh application_connect use"
-		noSSH = "create read update delete start stop use"
+		mine  = "create read update delete start stop ssh application_connect use manage"
+		all   = mine + " state"
+		noSSH = "create read update delete start stop use manage state"
 		edit  = "read update"
 		use   = "read use"
 	)
@@ -42,6 +43,8 @@ func TestCan(t *testing.T) {
 		{"admin", User(store.User{ID: other, Roles: []string{RoleOwner}})},
 		{"own key", APIKey(me)},
 		{"key", APIKey(other)},
+		{"own git key", GitSSHKey(me)},
+		{"git key", GitSSHKey(other)},
 		{"own workspace", Workspace(me)},
 		{"workspace", Workspace(other)},
 		{"template", Any(KindTemplate)},
@@ -62,17 +65,17 @@ func TestCan(t *testing.T) {
 		actor Actor
 		want  []string // one per object
 	}{
-		//                                           self  user  admin key  key'  ws   ws'    templ org   depl  debug audit
-		{"member", actorWith(), []string{edit, none, none, all, none, all, none, use, read, none, none, none}},
-		{"owner", actorWith(RoleOwner), []string{all, all, all, all, all, all, all, all, all, all, all, all}},
-		{"owner, staying out", stayOut, []string{noSSH, noSSH, noSSH, all, noSSH, all, noSSH, noSSH, noSSH, noSSH, noSSH, noSSH}},
-		{"user admin", actorWith(RoleUserAdmin), []string{all, all, read, all, none, all, none, use, read, none, none, none}},
-		{"template admin", actorWith(RoleTemplateAdmin), []string{edit, read, read, all, none, all, read, all, read, none, none, none}},
-		{"auditor", actorWith(RoleAuditor), []string{edit, read, read, all, none, all, none, use, read, read, none, read}},
-		{"unknown role", actorWith("root"), []string{edit, none, none, all, none, all, none, use, read, none, none, none}},
-		{"owner, app key", apps, []string{none, none, none, none, none, "application_connect", "application_connect", none, none, none, none, none}},
-		{"owner, unknown scope", odd, []string{none, none, none, none, none, none, none, none, none, none, none, none}},
-		{"nobody", Actor{Scope: store.ScopeAll, Roles: []string{RoleOwner}}, []string{none, none, none, none, none, none, none, none, none, none, none, none}},
+		//                                           self  user  admin key  key'  git  git'  ws    ws'   templ org   depl  debug audit
+		{"member", actorWith(), []string{edit, none, none, all, none, all, none, mine, none, use, read, none, none, none}},
+		{"owner", actorWith(RoleOwner), []string{all, all, all, all, all, all, all, all, all, all, all, all, all, all}},
+		{"owner, staying out", stayOut, []string{noSSH, noSSH, noSSH, all, noSSH, all, noSSH, all, noSSH, noSSH, noSSH, noSSH, noSSH, noSSH}},
+		{"user admin", actorWith(RoleUserAdmin), []string{all, all, read, all, none, all, none, mine, none, use, read, none, none, none}},
+		{"template admin", actorWith(RoleTemplateAdmin), []string{edit, read, read, all, none, all, none, mine, read, all, read, none, none, none}},
+		{"auditor", actorWith(RoleAuditor), []string{edit, read, read, all, none, all, none, mine, none, use, read, read, none, read}},
+		{"unknown role", actorWith("root"), []string{edit, none, none, all, none, all, none, mine, none, use, read, none, none, none}},
+		{"owner, app key", apps, []string{none, none, none, none, none, none, none, "application_connect", "application_connect", none, none, none, none, none}},
+		{"owner, unknown scope", odd, []string{none, none, none, none, none, none, none, none, none, none, none, none, none, none}},
+		{"nobody", Actor{Scope: store.ScopeAll, Roles: []string{RoleOwner}}, []string{none, none, none, none, none, none, none, none, none, none, none, none, none, none}},
 	} {
 		for i, o := range objects {
 			for _, do := range allActions {
@@ -88,7 +91,7 @@ func TestCan(t *testing.T) {
 // An object without an owner is not everybody's.
 func TestCanWithoutOwner(t *testing.T) {
 	nobody := Actor{Scope: store.ScopeAll}
-	for _, k := range []Kind{KindUser, KindAPIKey, KindWorkspace} {
+	for _, k := range []Kind{KindUser, KindAPIKey, KindGitSSHKey, KindWorkspace} {
 		for _, a := range []Actor{nobody, actorWith()} {
 			for _, do := range allActions {
 				if Can(a, do, Any(k)) {

@@ -15,6 +15,7 @@ import (
 
 	validator "github.com/wagslane/go-password-validator"
 
+	"github.com/berthdev/berth/server/api"
 	"github.com/berthdev/berth/server/store"
 )
 
@@ -146,5 +147,5 @@ func (a *Authenticator) LogIn(ctx context.Context, email, password string) (stor
 
 func suspended(u store.User) error {
 	return &UnauthenticatedError{Message: fmt.Sprintf(
-		"User is not active (status = %q). Contact an admin to reactivate your account.", u.Status)}
+		api.MessageNotActive+" (status = %q). Contact an admin to reactivate your account.", u.Status)}
 }
