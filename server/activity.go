@@ -23,9 +23,6 @@ const (
 	// minExtend how far ahead an extension must be.
 	minTTL, maxTTL = time.Minute, 30 * 24 * time.Hour
 	minExtend      = time.Minute
-	// stopAgainAfter is how long a workspace that could not be stopped is left
-	// alone.
-	stopAgainAfter = time.Minute
 )
 
 // bumped returns the deadline of a workspace that is used now, and whether it is
@@ -74,83 +71,6 @@ func (s *Server) extend(ctx context.Context, workspace uuid.UUID, until time.Tim
 		s.rescheduled(workspace)
 	}
 	return err
-}
-
-// rescheduled tells who waits for deadlines that there are others.
-func (s *Server) rescheduled(workspace uuid.UUID) {
-	s.deadlines.changed(uuid.Nil)
-	s.events.changed(workspace)
-}
-
-// stopInTime stops workspaces at their deadlines, until ctx ends. It sleeps from
-// one deadline to the next.
-func (s *Server) stopInTime(ctx context.Context) {
-	changed, stop := s.deadlines.watch(uuid.Nil)
-	defer stop()
-	later := map[uuid.UUID]time.Time{} // those that could not be stopped
-	for ctx.Err() == nil {
-		wait := s.stopDue(ctx, later)
-		timer := time.NewTimer(wait)
-		select {
-		case <-changed:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-	}
-}
-
-// stopDue stops what is due, and returns how long to wait for more.
-func (s *Server) stopDue(ctx context.Context, later map[uuid.UUID]time.Time) (wait time.Duration) {
-	wait = time.Hour // clocks may jump
-	var without []uuid.UUID
-	for id, again := range later {
-		if left := time.Until(again); left > 0 {
-			without, wait = append(without, id), min(wait, left)
-		} else {
-			delete(later, id)
-		}
-	}
-	for ctx.Err() == nil {
-		id, deadline, err := s.store.NextDeadline(ctx, without)
-		if err != nil {
-			s.log.Error("deadlines not known", "err", err)
-			return stopAgainAfter
-		}
-		if id == uuid.Nil {
-			return wait
-		}
-		if left := time.Until(deadline); left > 0 {
-			return min(wait, left)
-		}
-		if err := s.stopFor(ctx, id); err != nil {
-			s.log.Warn("workspace not stopped at its deadline", "workspace", id, "err", err)
-		}
-		without, wait = append(without, id), min(wait, stopAgainAfter)
-		later[id] = time.Now().Add(stopAgainAfter)
-	}
-	return wait
-}
-
-// stopFor stops a workspace whose deadline has passed, if it still has.
-func (s *Server) stopFor(ctx context.Context, workspace uuid.UUID) error {
-	ws, err := s.store.WorkspaceByID(ctx, workspace)
-	if err != nil {
-		return err
-	}
-	done, err := byoResult(store.TransitionStop, ws.LatestBuild.Parameters)
-	if err != nil {
-		return err
-	}
-	b, err := s.store.CreateBuild(ctx, workspace, store.NewBuild{
-		Transition: store.TransitionStop, Reason: "autostop", InitiatorID: ws.OwnerID, Due: time.Now(), Done: done,
-	})
-	if err != nil {
-		return err
-	}
-	s.log.Info("workspace stopped at its deadline", "workspace", ws.Name, "owner", ws.Owner.Username, "build", b.Number)
-	s.built(ws, store.TransitionStop)
-	return nil
 }
 
 // ttl is how long a workspace may run, from milliseconds; nil and 0 are for ever.

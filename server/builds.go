@@ -42,6 +42,11 @@ func (s *Server) createBuild(w http.ResponseWriter, r *http.Request) error {
 	if err := require(callerOf(r), actions[req.Transition], auth.Workspace(ws.OwnerID)); err != nil {
 		return err
 	}
+	if len(req.State) > 0 {
+		if err := require(callerOf(r), auth.State, auth.Workspace(ws.OwnerID)); err != nil {
+			return err
+		}
+	}
 	b, err := s.build(r.Context(), ws, callerOf(r), req)
 	if err != nil {
 		return err
@@ -59,8 +64,6 @@ func checkBuild(req api.CreateBuildRequest, ws store.Workspace) error {
 		return invalid("reason", "Unknown reason.")
 	case req.DryRun:
 		return invalid("dry_run", "The template has nothing to try.")
-	case len(req.State) > 0:
-		return invalid("state", "The template keeps no state.")
 	}
 	running := ws.LatestBuild.Status() == store.StatusRunning
 	if req.Transition == api.TransitionStart && req.Reason == "ssh_connection" && running {
@@ -80,9 +83,12 @@ func (s *Server) build(ctx context.Context, ws store.Workspace, by caller, req a
 	if err != nil {
 		return store.Build{}, err
 	}
-	n := store.NewBuild{Transition: transition, Reason: req.Reason, InitiatorID: by.UserID, Parameters: parameters, Done: done}
-	if req.TemplateVersionID != nil {
+	n := store.NewBuild{Transition: transition, Reason: req.Reason, InitiatorID: by.UserID, Parameters: parameters, State: req.State, Done: done}
+	switch {
+	case req.TemplateVersionID != nil:
 		n.TemplateVersionID = *req.TemplateVersionID
+	case transition == store.TransitionStart && ws.AutomaticUpdates == store.UpdateAlways:
+		n.TemplateVersionID = ws.Template.ActiveVersionID
 	}
 	b, err := s.store.CreateBuild(ctx, ws.ID, n)
 	if err != nil {

@@ -73,7 +73,7 @@ type live struct {
 	builds    events // workspaces that have a new build
 	streams   streams
 	sessions  agentSessions
-	deadlines events // of uuid.Nil: there are other deadlines
+	deadlines events // of uuid.Nil: there are other deadlines, or other starts
 	metadata  events // agents whose metadata has changed
 	volatile  agentLive
 	limits    limiter
@@ -232,7 +232,11 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		s.stopInTime(ctx)
+		s.inTime(ctx, s.stops())
+		return nil
+	})
+	g.Go(func() error {
+		s.inTime(ctx, s.starts())
 		return nil
 	})
 	g.Go(func() error {

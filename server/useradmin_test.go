@@ -237,6 +237,9 @@ func TestSuspensionEndsEverythingAtOnce(t *testing.T) {
 		if _, err := bob.Coordinate(ctx, id, ""); api.StatusCode(err) != http.StatusUnauthorized {
 			t.Errorf("Coordinate of a suspended user = %v, want 401", err)
 		}
+		if a := d.call("GET", "/api/v2/workspaceagents/me/gitsshkey", d.agentToken(owner, ws), ""); a.StatusCode != http.StatusUnauthorized {
+			t.Errorf("git key of a suspended user = %d %s, want 401", a.StatusCode, a.body)
+		}
 
 		if u, err := owner.ActivateUser(ctx, "bob"); err != nil || u.Status != api.UserActive {
 			t.Fatalf("ActivateUser = %+v, %v", u, err)

@@ -45,7 +45,7 @@ func (s *Server) watchWorkspace(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.serveSSE(w, r, func(ctx context.Context, events sse) error {
-		return s.followWorkspace(ctx, ws.ID, events, func(ws api.Workspace) error { return events.send(ctx, ws) })
+		return s.followWorkspace(ctx, ws.ID, callerOf(r).UserID, events, func(ws api.Workspace) error { return events.send(ctx, ws) })
 	})
 }
 
@@ -56,14 +56,14 @@ func (s *Server) watchWorkspaceSocket(w http.ResponseWriter, r *http.Request) er
 		return err
 	}
 	return s.serveSocket(w, r, func(ctx context.Context, socket jsonSocket) error {
-		return s.followWorkspace(ctx, ws.ID, socket, func(ws api.Workspace) error {
+		return s.followWorkspace(ctx, ws.ID, callerOf(r).UserID, socket, func(ws api.Workspace) error {
 			return socket.send(ctx, api.StreamEvent{Type: "data", Data: ws})
 		})
 	})
 }
 
 // followWorkspace tells of a workspace until it is deleted.
-func (s *Server) followWorkspace(ctx context.Context, id uuid.UUID, to out, tell func(api.Workspace) error) error {
+func (s *Server) followWorkspace(ctx context.Context, id, viewer uuid.UUID, to out, tell func(api.Workspace) error) error {
 	changed, stop := s.events.watch(id)
 	defer stop()
 	return follow(ctx, to, func() (<-chan struct{}, error) {
@@ -71,7 +71,7 @@ func (s *Server) followWorkspace(ctx context.Context, id uuid.UUID, to out, tell
 		if err != nil {
 			return nil, err
 		}
-		if err := tell(s.workspaceJSON(ws)); err != nil || !ws.DeletedAt.IsZero() {
+		if err := tell(s.workspaceJSON(ws, viewer)); err != nil || !ws.DeletedAt.IsZero() {
 			return nil, err
 		}
 		return changed, nil

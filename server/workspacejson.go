@@ -18,9 +18,9 @@ func orNil(t time.Time) *time.Time {
 	return &t
 }
 
-// workspaceJSON is a workspace as the API shows it. It needs all pointers that
-// the store sets.
-func (s *Server) workspaceJSON(w store.Workspace) api.Workspace {
+// workspaceJSON is a workspace as the API shows it to a user. It needs all
+// pointers that the store sets.
+func (s *Server) workspaceJSON(w store.Workspace, viewer uuid.UUID) api.Workspace {
 	build := s.buildJSON(*w.LatestBuild, w, *w.Owner)
 	return api.Workspace{
 		ID: w.ID, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt, Name: w.Name, LastUsedAt: w.LastUsedAt,
@@ -33,8 +33,18 @@ func (s *Server) workspaceJSON(w store.Workspace) api.Workspace {
 		TTLMillis:        millisOf(w.TTLSeconds),
 		Outdated:         w.LatestBuild.TemplateVersionID != w.Template.ActiveVersionID,
 		Health:           healthOf(build),
-		AutomaticUpdates: "never", AllowRenames: true,
+		AutomaticUpdates: w.AutomaticUpdates, AllowRenames: true,
+		AutostartSchedule: orNone(w.AutostartSchedule), NextStartAt: orNil(w.NextStartAt),
+		Favorite: w.Favorite && w.OwnerID == viewer,
 	}
+}
+
+// orNone is text for a field that is absent when there is none.
+func orNone(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // millisOf is a TTL as clients read it; nil is for ever.

@@ -38,7 +38,7 @@ func (s *Server) listWorkspaces(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := api.WorkspacesResponse{Workspaces: make([]api.Workspace, 0, len(list)), Count: count}
 	for _, ws := range list {
-		out.Workspaces = append(out.Workspaces, s.workspaceJSON(ws))
+		out.Workspaces = append(out.Workspaces, s.workspaceJSON(ws, c.UserID))
 	}
 	return ok(w, out)
 }
@@ -57,7 +57,7 @@ func (s *Server) workspaceFilter(r *http.Request, c caller) (store.WorkspaceFilt
 	if err != nil {
 		return f, err
 	}
-	f.Limit, f.Offset = p.limit, p.offset
+	f.Limit, f.Offset, f.FavoritesOf = p.limit, p.offset, c.UserID
 	if name, given := terms["organization"]; given && name != "default" && !strings.EqualFold(name, s.org.Name) && name != s.org.ID.String() {
 		f.IDs = []uuid.UUID{} // no other has workspaces
 	}

@@ -34,7 +34,7 @@ func (s *Server) createWorkspace(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.rescheduled(ws.ID)
 	s.log.Info("workspace made", "workspace", ws.Name, "owner", owner.Username, "by", callerOf(r).Username)
-	reply(w, http.StatusCreated, s.workspaceJSON(ws))
+	reply(w, http.StatusCreated, s.workspaceJSON(ws, callerOf(r).UserID))
 	return nil
 }
 
@@ -51,9 +51,6 @@ func (s *Server) createMemberWorkspace(w http.ResponseWriter, r *http.Request) e
 func (s *Server) newWorkspace(r *http.Request, owner store.User, req api.CreateWorkspaceRequest) (n store.NewWorkspace, b store.NewBuild, err error) {
 	if (req.TemplateID == nil) == (req.TemplateVersionID == nil) {
 		return n, b, invalid("template_id", "Give either this or template_version_id.")
-	}
-	if req.AutostartSchedule != nil && *req.AutostartSchedule != "" {
-		return n, b, invalid("autostart_schedule", "A machine that exists already cannot be started by schedule.")
 	}
 	version := uuid.Nil
 	if req.TemplateVersionID != nil {
@@ -81,7 +78,11 @@ func (s *Server) newWorkspace(r *http.Request, owner store.User, req api.CreateW
 	if err != nil {
 		return n, b, err
 	}
-	return store.NewWorkspace{OwnerID: owner.ID, TemplateID: t.ID, Name: req.Name, TTL: lasts}, store.NewBuild{
+	n = store.NewWorkspace{OwnerID: owner.ID, TemplateID: t.ID, Name: req.Name, TTL: lasts}
+	if err := withSettings(&n, req); err != nil {
+		return n, b, err
+	}
+	return n, store.NewBuild{
 		TemplateVersionID: version, Transition: store.TransitionStart, InitiatorID: callerOf(r).UserID,
 		Parameters: parameters, Done: done,
 	}, nil
@@ -143,7 +144,7 @@ func (s *Server) getWorkspace(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return ok(w, s.workspaceJSON(ws))
+	return ok(w, s.workspaceJSON(ws, callerOf(r).UserID))
 }
 
 func (s *Server) getWorkspaceByName(w http.ResponseWriter, r *http.Request) error {
@@ -151,7 +152,7 @@ func (s *Server) getWorkspaceByName(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return ok(w, s.workspaceJSON(ws))
+	return ok(w, s.workspaceJSON(ws, callerOf(r).UserID))
 }
 
 // pathWorkspaceByName is the workspace that the path names by owner and name.
