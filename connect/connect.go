@@ -75,6 +75,8 @@ type Conn struct {
 	relays     *derpmap.Map
 	programmed chan struct{} // closed when the agent can be dialed
 	known      sync.Once
+	barred     chan struct{} // closed when the server shuts the user out
+	barredBy   error         // set before
 }
 
 type result[T any] struct {
@@ -89,7 +91,7 @@ func Open(cfg Config) *Conn {
 	c := &Conn{
 		cfg: cfg, log: cfg.Logger, life: endLife, work: func() {},
 		info: make(chan result[api.ConnectionInfo], 1), first: make(chan result[*session], 1),
-		programmed: make(chan struct{}),
+		programmed: make(chan struct{}), barred: make(chan struct{}),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,7 +131,21 @@ func (c *Conn) follow(ctx context.Context, s *session) {
 		if s, err = c.redial(ctx, of, resume); err != nil {
 			c.log.Debug("cannot reach the server", "err", err)
 		}
+		if isShutOut(err) {
+			c.barredBy = err
+			close(c.barred)
+			_ = c.node.Close() // Close reports what is wrong with it
+			return
+		}
 	}
+}
+
+// isShutOut reports whether the server refuses the user as suspended. Agents hang
+// up then, so that waiting is of no use. A login that has merely expired ends
+// nothing that goes on.
+func isShutOut(err error) bool {
+	var refused *api.Error
+	return errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized && strings.HasPrefix(refused.Message, api.MessageNotActive)
 }
 
 // serve runs one session until it breaks or ctx ends.

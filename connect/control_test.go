@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"storj.io/drpc/drpcmux"
 
+	"github.com/berthdev/berth/connect/resume"
 	"github.com/berthdev/berth/server/api"
 	"github.com/berthdev/berth/tailnet/derpmap"
 	"github.com/berthdev/berth/tailnet/proto"
@@ -65,12 +67,13 @@ type fake struct {
 	cut    chan struct{}
 	mu     sync.Mutex
 	refuse func(path string) int // status to refuse with, or 0
+	reason string                // message of a refusal
 }
 
 func newFake(t *testing.T, refuse func(path string) int) *fake {
 	f := &fake{
 		service: &service{t: t, token: "resume-me", requests: make(chan *proto.CoordinateRequest, 100)},
-		dialed:  make(chan string, 100), cut: make(chan struct{}), refuse: refuse,
+		dialed:  make(chan string, 100), cut: make(chan struct{}), refuse: refuse, reason: "refused",
 	}
 	ts := httptest.NewServer(f)
 	t.Cleanup(ts.Close)
@@ -86,7 +89,7 @@ func newFake(t *testing.T, refuse func(path string) int) *fake {
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	status := f.refuse(r.URL.Path)
+	status, reason := f.refuse(r.URL.Path), f.reason
 	f.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	if r.Header.Get("Upgrade") != "" {
@@ -95,7 +98,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case status != 0:
 		w.WriteHeader(status)
-		res := api.Response{Message: "refused"}
+		res := api.Response{Message: reason}
 		if strings.Contains(r.URL.RawQuery, "resume_token") {
 			res.Validations = []api.Validation{{Field: "resume_token", Detail: "bad"}}
 		}
@@ -227,6 +230,36 @@ func TestComesBackAsTheSamePeer(t *testing.T) {
 	f.cut <- struct{}{}
 	if got, want := next(t, f.dialed, "the second WebSocket"), "/api/v2/tailnet?resume_token=resume-me&version=2.0"; got != want {
 		t.Errorf("dialed %s, want %s", got, want)
+	}
+}
+
+// Who comes back and is refused goes on as before, unless the user is suspended.
+func TestOnlySuspensionEndsWhatGoesOn(t *testing.T) {
+	f := newFake(t, none)
+	c := Open(Config{Client: f.client})
+	defer c.Close()
+	next(t, f.dialed, "the first WebSocket")
+	if err := c.Reach(t.Context(), uuid.New()); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.refuse = func(string) int { return http.StatusUnauthorized }
+	f.mu.Unlock()
+	f.cut <- struct{}{}
+	for range 3 {
+		next(t, f.dialed, "another WebSocket")
+	}
+	select {
+	case <-c.barred:
+		t.Errorf("a login that has expired ended the connection: %v", c.barredBy)
+	default:
+	}
+	f.mu.Lock()
+	f.reason = api.MessageNotActive + ` (status = "suspended").`
+	f.mu.Unlock()
+	next(t, c.barred, "the end of the connection")
+	if _, err := c.openLasting(t.Context()); !errors.Is(err, resume.ErrOver) || !strings.Contains(err.Error(), api.MessageNotActive) {
+		t.Errorf("a session that wants to go on: %v, want that it is over, and why", err)
 	}
 }
 

@@ -40,9 +40,34 @@ func (c *Conn) LastingSSH(ctx context.Context) (net.Conn, error) {
 
 func (c *Conn) lasting(ctx context.Context, service byte) (net.Conn, error) {
 	return resume.Dial(ctx, resume.Config{
-		Open:    func(ctx context.Context) (net.Conn, error) { return c.DialTCP(ctx, resume.Port) },
-		Service: service, Log: c.log,
+		Open: c.openLasting, Service: service, Log: c.log,
 	})
+}
+
+// openLasting connects to where the agent keeps streams; resume.ErrOver once the
+// user is shut out.
+func (c *Conn) openLasting(ctx context.Context) (net.Conn, error) {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watching.Go(func() {
+		select {
+		case <-c.barred:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	conn, err := c.DialTCP(ctx, resume.Port)
+	select {
+	case <-c.barred:
+		if err == nil {
+			_ = conn.Close()
+		}
+		return nil, fmt.Errorf("%w: %w", resume.ErrOver, c.barredBy)
+	default:
+		return conn, err
+	}
 }
 
 // ErrRefused says that nobody listens on a port of the agent.

@@ -35,7 +35,8 @@ const (
 type Config struct {
 	// Open makes a connection to the server of streams. It is called for the
 	// first and after each break, and may block until ctx ends, which is when
-	// the stream is closed or too old. An error is tried again.
+	// the stream is closed or too old. An error is tried again, unless it is an
+	// ErrOver.
 	Open func(ctx context.Context) (net.Conn, error)
 
 	// Service tells the server what the stream is for.
@@ -98,6 +99,9 @@ func (c *client) run(ctx context.Context, raw net.Conn) {
 		c.cfg.Log.Debug("connection of the session broke", "err", err)
 		if raw, err = c.reopen(ctx, lost); err == nil {
 			err = c.again(ctx, raw)
+		}
+		if errors.Is(err, ErrOver) {
+			c.finish(err)
 		}
 		if c.carried {
 			lost, wait, c.carried = time.Now(), firstRetry, false

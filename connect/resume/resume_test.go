@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -247,6 +248,30 @@ func TestCloseTellsTheServerAfterAllThatWasWritten(t *testing.T) {
 		if _, err := s.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Write after Close = %v, want net.ErrClosed", err)
 		}
+	}
+}
+
+func TestOpenSaysThatItIsOver(t *testing.T) {
+	w := newWire(t, ServerConfig{Handle: echo})
+	why := errors.New("nobody wants this")
+	opened := 0
+	s, err := Dial(t.Context(), Config{Open: func(ctx context.Context) (net.Conn, error) {
+		if opened++; opened > 1 {
+			return nil, fmt.Errorf("%w: %w", ErrOver, why)
+		}
+		return w.open(ctx)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	io.WriteString(s, "a")
+	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.cut()
+	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, ErrOver) || !errors.Is(err, why) {
+		t.Errorf("Read of a stream that Open has ended = %v, want %v", err, ErrOver)
 	}
 }
 

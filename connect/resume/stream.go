@@ -30,6 +30,8 @@ var (
 	// ErrExpired ends a stream that was without a connection for too long.
 	ErrExpired = errors.New("no connection came back in time")
 	// ErrFull ends a stream that the server has no room for.
+	// ErrOver is for Config.Open, to say that there will be no connection again.
+	ErrOver = errors.New("the session may not go on")
 	ErrFull = errors.New("the other side has too many sessions")
 
 	errProtocol = errors.New("the other side broke the protocol")
