@@ -151,26 +151,30 @@ func capital(s string) string {
 // completeWorkspaces offers the user's workspaces to the shell.
 func completeWorkspaces(g *globals) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second) // as long as a user waits after Tab
-		defer cancel()
-		if err := readEnv(cmd.Flags()); err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		c, err := g.client(ctx)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		found, err := c.Workspaces(ctx, "owner:me", 0)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, ws := range found.Workspaces {
-			names = append(names, ws.Name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+		return ownWorkspaces(g, cmd, args)
 	}
+}
+
+func ownWorkspaces(g *globals, cmd *cobra.Command, args []string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second) // as long as a user waits after Tab
+	defer cancel()
+	if err := readEnv(cmd.Flags()); err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	c, err := g.client(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	found, err := c.Workspaces(ctx, "owner:me", 0)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, ws := range found.Workspaces {
+		names = append(names, ws.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

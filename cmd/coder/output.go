@@ -21,69 +21,94 @@ type column[T any] struct {
 	hidden bool // shown only when --column asks for it
 }
 
-// format is what -o and -c of a command that lists say.
+// format is what -o and -c of a command that lists say. What depends on T is
+// small: there is a copy of it for each T in the program.
 type format[T any] struct {
 	columns []column[T]
 	output  string
 	chosen  []string
 }
 
+// header is what there is to know of a column without its values.
+type header struct {
+	name   string
+	hidden bool
+}
+
+func (f *format[T]) headers() (list []header) {
+	for _, c := range f.columns {
+		list = append(list, header{c.name, c.hidden})
+	}
+	return list
+}
+
 // register adds -o and -c.
 func (f *format[T]) register(cmd *cobra.Command) {
-	var names, shown []string
-	for _, c := range f.columns {
-		names = append(names, c.name)
-		if !c.hidden {
-			shown = append(shown, c.name)
-		}
-	}
-	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "output `format`: table or json")
-	cmd.Flags().StringSliceVarP(&f.chosen, "column", "c", shown, "`columns` of the table; there are: "+strings.Join(names, ", "))
+	registerFormat(cmd, &f.output, &f.chosen, f.headers())
 }
 
 // print writes rows as the flags ask; as, if not nil, is what JSON shows
 // instead of the rows.
 func (f *format[T]) print(w io.Writer, rows []T, as any) error {
-	switch f.output {
-	case "json":
-		if as == nil {
-			as = append([]T{}, rows...) // [] for none
-		}
-		return printJSON(w, as)
-	case "table":
-		return f.table(w, rows)
+	if as == nil {
+		as = append([]T{}, rows...) // [] for none
 	}
-	return fmt.Errorf("unknown output format %q, want table or json", f.output)
+	value := func(row, column int) string { return f.columns[column].value(rows[row]) }
+	return printFormat(w, f.output, as, func() error { return printColumns(w, f.headers(), f.chosen, len(rows), value) })
 }
 
-func (f *format[T]) table(w io.Writer, rows []T) error {
-	columns, err := f.pick()
+func registerFormat(cmd *cobra.Command, output *string, chosen *[]string, columns []header) {
+	var names, shown []string
+	for _, c := range columns {
+		names = append(names, c.name)
+		if !c.hidden {
+			shown = append(shown, c.name)
+		}
+	}
+	cmd.Flags().StringVarP(output, "output", "o", "table", "output `format`: table or json")
+	cmd.Flags().StringSliceVarP(chosen, "column", "c", shown, "`columns` of the table; there are: "+strings.Join(names, ", "))
+}
+
+func printFormat(w io.Writer, output string, as any, table func() error) error {
+	switch output {
+	case "json":
+		return printJSON(w, as)
+	case "table":
+		return table()
+	}
+	return fmt.Errorf("unknown output format %q, want table or json", output)
+}
+
+// printColumns writes a table of the chosen columns; value is that of a row and
+// of a column by its place in headers.
+func printColumns(w io.Writer, headers []header, chosen []string, rows int, value func(row, column int) string) error {
+	columns, err := pickColumns(headers, chosen)
 	if err != nil {
 		return err
 	}
-	lines := make([][]string, len(rows)+1)
+	lines := make([][]string, rows+1)
 	for _, c := range columns {
-		lines[0] = append(lines[0], strings.ToUpper(c.name))
-		for i, row := range rows {
-			lines[i+1] = append(lines[i+1], printable(c.value(row)))
+		lines[0] = append(lines[0], strings.ToUpper(headers[c].name))
+		for row := range rows {
+			lines[row+1] = append(lines[row+1], printable(value(row, c)))
 		}
 	}
 	return printTable(w, lines)
 }
 
-func (f *format[T]) pick() ([]column[T], error) {
-	var out []column[T]
-	for _, name := range f.chosen {
-		i := slices.IndexFunc(f.columns, func(c column[T]) bool { return strings.EqualFold(c.name, strings.TrimSpace(name)) })
+// pickColumns returns the places of the chosen columns.
+func pickColumns(headers []header, chosen []string) (places []int, err error) {
+	for _, name := range chosen {
+		i := slices.IndexFunc(headers, func(h header) bool { return strings.EqualFold(h.name, strings.TrimSpace(name)) })
 		if i < 0 {
 			return nil, fmt.Errorf("unknown column %q", name)
 		}
-		out = append(out, f.columns[i])
+		places = append(places, i)
 	}
-	if len(out) == 0 {
+	if len(places) == 0 {
 		return nil, errors.New("no columns given")
 	}
-	return out, nil
+	return places, nil
 }
 
 // printTable aligns the cells, two blanks between columns.
