@@ -342,7 +342,7 @@ func TestScopedToken(t *testing.T) {
 	if list, err := scoped.Workspaces(t.Context(), "", 0); api.StatusCode(err) != http.StatusNotFound {
 		t.Errorf("Workspaces with a key for apps = %v, %v, want 404", list, err)
 	}
-	tokens, err := c.Tokens(t.Context(), api.Me)
+	tokens, err := c.Tokens(t.Context(), api.Me, false)
 	if err != nil || len(tokens) != 1 || tokens[0].TokenName != "apps" || tokens[0].Scope != "application_connect" {
 		t.Errorf("Tokens = %+v, %v", tokens, err)
 	}

@@ -34,6 +34,7 @@ const (
 type lab struct {
 	dir, url string
 	address  string // of the server
+	config   string // directory of the user in whose name commands run
 	server   *process
 }
 
@@ -48,6 +49,7 @@ type process struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{dir: t.TempDir(), address: "127.0.0.1:0"}
+	l.config = filepath.Join(l.dir, "config")
 	l.startServer(t)
 	out := l.coder(t, "login", l.url, "--first-user-username", "admin", "--first-user-email", labEmail, "--first-user-password", labPassword)
 	if want := "Signed in to " + l.url + " as admin.\n"; out != want {
@@ -116,7 +118,7 @@ func (p *process) stop(sig syscall.Signal) {
 	<-p.ended
 }
 
-func (l *lab) configDir() string { return filepath.Join(l.dir, "config") }
+func (l *lab) configDir() string { return l.config }
 
 // command is coder as the signed-in user.
 func (l *lab) command(args ...string) *exec.Cmd {

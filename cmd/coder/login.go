@@ -137,44 +137,18 @@ func (l *login) setUp(ctx context.Context, c *api.Client) (string, error) {
 	if l.ask.terminal() && l.first.Username == "" {
 		fmt.Fprintf(l.ask.out, "%s has no user yet. The first one becomes its owner.\n", c.URL)
 	}
-	for _, q := range []struct {
-		value          *string
-		question, flag string
-		ask            func(context.Context, string, string) (string, error)
-	}{
+	err := askMissing(ctx, []question{
 		{&l.first.Username, "Username", "--first-user-username", l.ask.text},
 		{&l.first.Email, "Email", "--first-user-email", l.ask.text},
-		{&l.first.Password, "Password", "--first-user-password", l.newPassword},
-	} {
-		if *q.value != "" {
-			continue
-		}
-		var err error
-		if *q.value, err = q.ask(ctx, q.question, q.flag); err != nil {
-			return "", err
-		}
+		{&l.first.Password, "Password", "--first-user-password", l.ask.newPassword},
+	})
+	if err != nil {
+		return "", err
 	}
 	if _, err := c.CreateFirstUser(ctx, l.first); err != nil {
 		return "", fmt.Errorf("make the first user: %w", err)
 	}
 	return signIn(ctx, c, l.first.Email, l.first.Password)
-}
-
-func (l *login) newPassword(ctx context.Context, question, instead string) (string, error) {
-	for {
-		first, err := l.ask.secret(ctx, question, instead)
-		if err != nil {
-			return "", err
-		}
-		again, err := l.ask.secret(ctx, question+" again", instead)
-		if err != nil {
-			return "", err
-		}
-		if first == again {
-			return first, nil
-		}
-		fmt.Fprintln(l.ask.out, "The two differ.")
-	}
 }
 
 // interactive asks for e-mail address and password, or for a token that the

@@ -55,6 +55,44 @@ func (p *prompts) secret(ctx context.Context, question, instead string) (string,
 	return text, err
 }
 
+// newPassword asks twice for a secret, until both are the same.
+func (p *prompts) newPassword(ctx context.Context, question, instead string) (string, error) {
+	for {
+		first, err := p.secret(ctx, question, instead)
+		if err != nil {
+			return "", err
+		}
+		again, err := p.secret(ctx, question+" again", instead)
+		if err != nil {
+			return "", err
+		}
+		if first == again {
+			return first, nil
+		}
+		fmt.Fprintln(p.out, "The two differ.")
+	}
+}
+
+// question is one that a flag can answer.
+type question struct {
+	value      *string
+	text, flag string
+	ask        func(ctx context.Context, question, instead string) (string, error)
+}
+
+// askMissing asks the questions that have no answer yet.
+func askMissing(ctx context.Context, questions []question) (err error) {
+	for _, q := range questions {
+		if *q.value != "" {
+			continue
+		}
+		if *q.value, err = q.ask(ctx, q.text, q.flag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // confirm asks a question that is no unless the user says yes.
 func (p *prompts) confirm(ctx context.Context, question string) error {
 	text, err := p.text(ctx, question+" [y/N]", "--yes")

@@ -34,7 +34,7 @@ func rootCommand(g *globals) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	g.register(root.PersistentFlags())
 	root.AddCommand(
-		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g),
+		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g), usersCommand(g),
 		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), restartCommand(g), updateCommand(g), renameCommand(g), deleteCommand(g),
 		externalCommand(g), templatesCommand(g),
 		sshCommand(g), configSSHCommand(g), connectCommand(), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),

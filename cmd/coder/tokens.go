@@ -20,12 +20,12 @@ func tokensCommand(g *globals) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(tokensCreateCommand(g), tokensListCommand(g), tokensRemoveCommand(g))
+	cmd.AddCommand(tokensCreateCommand(g), tokensListCommand(g), tokensViewCommand(g), tokensRemoveCommand(g))
 	return cmd
 }
 
 func tokensCreateCommand(g *globals) *cobra.Command {
-	var name, lifetime, user string
+	var name, lifetime, user, scope string
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make a token and print it, once",
@@ -39,7 +39,7 @@ func tokensCreateCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			key, err := c.CreateToken(cmd.Context(), user, api.CreateTokenRequest{Lifetime: valid, TokenName: name})
+			key, err := c.CreateToken(cmd.Context(), user, api.CreateTokenRequest{Lifetime: valid, TokenName: name, Scope: scope})
 			if err != nil {
 				return err
 			}
@@ -54,6 +54,7 @@ func tokensCreateCommand(g *globals) *cobra.Command {
 	env(fs, "lifetime", "CODER_TOKEN_LIFETIME")
 	fs.StringVarP(&user, "user", "u", api.Me, "`user` that the token acts for")
 	env(fs, "user", "CODER_TOKEN_USER")
+	fs.StringVar(&scope, "scope", "all", "`what` the token is good for: all or application_connect")
 	return cmd
 }
 
@@ -75,15 +76,8 @@ func parseLifetime(text string) (time.Duration, error) {
 }
 
 func tokensListCommand(g *globals) *cobra.Command {
-	now := time.Now()
-	f := &format[api.APIKey]{columns: []column[api.APIKey]{
-		{name: "id", value: func(k api.APIKey) string { return k.ID }},
-		{name: "name", value: func(k api.APIKey) string { return k.TokenName }},
-		{name: "last used", value: func(k api.APIKey) string { return ago(k.LastUsed, now) }},
-		{name: "expires at", value: func(k api.APIKey) string { return k.ExpiresAt.Local().Format(time.DateTime) }},
-		{name: "created at", value: func(k api.APIKey) string { return k.CreatedAt.Local().Format(time.DateTime) }},
-		{name: "owner", value: func(k api.APIKey) string { return k.Username }, hidden: true},
-	}}
+	var all bool
+	f := &format[api.APIKey]{columns: tokenColumns(time.Now())}
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -94,13 +88,17 @@ func tokensListCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			keys, err := c.Tokens(cmd.Context(), api.Me)
+			keys, err := c.Tokens(cmd.Context(), api.Me, all)
 			if err != nil {
 				return err
+			}
+			if all && !cmd.Flags().Changed("column") {
+				f.chosen = append(f.chosen, "owner")
 			}
 			return f.print(cmd.OutOrStdout(), keys, nil)
 		},
 	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "list the tokens of every user")
 	f.register(cmd)
 	return cmd
 }
@@ -116,11 +114,11 @@ func tokensRemoveCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id, err := findToken(cmd.Context(), c, args[0])
+			k, err := findToken(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
-			if err := c.DeleteKey(cmd.Context(), api.Me, id); err != nil {
+			if err := c.DeleteKey(cmd.Context(), api.Me, k.ID); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Token %q is revoked.\n", args[0])
@@ -129,16 +127,16 @@ func tokensRemoveCommand(g *globals) *cobra.Command {
 	}
 }
 
-// findToken returns the id of the token with that name or id.
-func findToken(ctx context.Context, c *api.Client, name string) (string, error) {
-	keys, err := c.Tokens(ctx, api.Me)
+// findToken returns the token with that name or id.
+func findToken(ctx context.Context, c *api.Client, name string) (api.APIKey, error) {
+	keys, err := c.Tokens(ctx, api.Me, false)
 	if err != nil {
-		return "", err
+		return api.APIKey{}, err
 	}
 	for _, k := range keys {
 		if k.TokenName == name || k.ID == name {
-			return k.ID, nil
+			return k, nil
 		}
 	}
-	return "", withHint(fmt.Errorf("token %q not found", name), "coder tokens list")
+	return api.APIKey{}, withHint(fmt.Errorf("token %q not found", name), "coder tokens list")
 }

@@ -26,7 +26,7 @@ func whoamiCommand(g *globals) *cobra.Command {
 		{name: "username", value: func(i identity) string { return i.Username }},
 		{name: "id", value: func(i identity) string { return i.ID.String() }},
 		{name: "orgs", value: identity.orgs, hidden: true},
-		{name: "roles", value: identity.roles, hidden: true},
+		{name: "roles", value: func(i identity) string { return roleNames(i.Roles) }, hidden: true},
 	}}
 	cmd := &cobra.Command{
 		Use:   "whoami",
@@ -66,12 +66,4 @@ func (i identity) orgs() string {
 		ids = append(ids, id.String())
 	}
 	return strings.Join(ids, ", ")
-}
-
-func (i identity) roles() string {
-	var names []string
-	for _, r := range i.Roles {
-		names = append(names, r.Name)
-	}
-	return strings.Join(names, ", ")
 }

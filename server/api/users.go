@@ -236,10 +236,15 @@ func (c *Client) CreateToken(ctx context.Context, user string, req CreateTokenRe
 	return out, c.post(ctx, "/api/v2/users/"+url.PathEscape(user)+"/keys/tokens", req, &out)
 }
 
-// Tokens lists the named API tokens of a user.
-func (c *Client) Tokens(ctx context.Context, user string) ([]APIKey, error) {
+// Tokens lists the named API tokens of a user, or of all for those who may see
+// them.
+func (c *Client) Tokens(ctx context.Context, user string, all bool) ([]APIKey, error) {
 	var out []APIKey
-	return out, c.get(ctx, "/api/v2/users/"+url.PathEscape(user)+"/keys/tokens", &out)
+	path := "/api/v2/users/" + url.PathEscape(user) + "/keys/tokens"
+	if all {
+		path += "?include_all=true"
+	}
+	return out, c.get(ctx, path, &out)
 }
 
 // DeleteKey revokes a key or token by id.
