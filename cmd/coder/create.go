@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,8 @@ type creation struct {
 	template, org string
 	parameters    parameterFlags
 	updates       string
+	start         string
+	ttl           time.Duration
 	yes, noWait   bool
 }
 
@@ -36,6 +39,10 @@ func createCommand(g *globals) *cobra.Command {
 	env(fs, "org", "CODER_ORGANIZATION")
 	o.parameters.register(fs)
 	fs.StringVar(&o.updates, "automatic-updates", "never", "update the workspace when it starts: always or never")
+	fs.StringVar(&o.start, "start-at", "", "`when` it starts by itself, like \"9:30AM Mon-Fri Europe/Berlin\": see coder schedule start")
+	env(fs, "start-at", "CODER_WORKSPACE_START_AT")
+	fs.DurationVar(&o.ttl, "stop-after", 0, "how `long` after a start it stops by itself, if nobody uses it, like 8h; 0 is never")
+	env(fs, "stop-after", "CODER_WORKSPACE_STOP_AFTER")
 	fs.BoolVar(&o.noWait, "no-wait", false, "do not wait for the end of the build")
 	env(fs, "no-wait", "CODER_CREATE_NO_WAIT")
 	fs.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
@@ -52,6 +59,10 @@ func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
 	if err != nil {
 		return err
 	}
+	req := api.CreateWorkspaceRequest{Name: t.workspace, RichParameterValues: values, AutomaticUpdates: o.updates}
+	if err := o.times(&req); err != nil {
+		return err
+	}
 	c, err := g.client(ctx)
 	if err != nil {
 		return err
@@ -65,13 +76,33 @@ func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
 			return err
 		}
 	}
-	ws, err := c.CreateWorkspace(ctx, t.owner, api.CreateWorkspaceRequest{
-		TemplateID: &tpl.ID, Name: t.workspace, RichParameterValues: values, AutomaticUpdates: o.updates,
-	})
+	req.TemplateID = &tpl.ID
+	ws, err := c.CreateWorkspace(ctx, t.owner, req)
 	if err != nil {
 		return fmt.Errorf("create workspace %q: %w", t, err)
 	}
 	return o.finish(ctx, out, c, t, ws)
+}
+
+// times says when the workspace is to start and stop by itself.
+func (o *creation) times(req *api.CreateWorkspaceRequest) error {
+	if words := strings.Fields(o.start); len(words) > 0 {
+		s, err := parseStart(words)
+		if err != nil {
+			return fmt.Errorf("--start-at: %w", err)
+		}
+		if s != (api.Schedule{}) {
+			text := s.String()
+			req.AutostartSchedule = &text
+		}
+	}
+	if o.ttl < 0 {
+		return errors.New("--stop-after: want 0 or more")
+	}
+	if millis := o.ttl.Milliseconds(); millis > 0 {
+		req.TTLMillis = &millis
+	}
+	return nil
 }
 
 func (o *creation) finish(ctx context.Context, out io.Writer, c *api.Client, t target, ws api.Workspace) error {

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/berthdev/berth/server/api"
 )
 
 func scheduleCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "schedule", Short: "Say when a workspace stops by itself", Args: cobra.NoArgs}
-	cmd.AddCommand(scheduleStopCommand(g), scheduleExtendCommand(g))
+	cmd := &cobra.Command{Use: "schedule", Short: "Say when a workspace starts and stops by itself", Args: cobra.NoArgs}
+	cmd.AddCommand(scheduleShowCommand(g), scheduleStartCommand(g), scheduleStopCommand(g), scheduleExtendCommand(g))
 	return cmd
 }
 
@@ -24,31 +27,17 @@ func scheduleStopCommand(g *globals) *cobra.Command {
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeWorkspaces(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ch := workspaceChange{done: "Workspace %q does not stop by itself.\n"}
 			var ttl time.Duration
 			if args[1] != "manual" {
 				var err error
 				if ttl, err = time.ParseDuration(args[1]); err != nil || ttl <= 0 {
 					return fmt.Errorf("%q: want a duration like 8h or 90m, or manual", args[1])
 				}
+				ch.done = "Workspace %q stops " + ttl.String() + " after its start, if nobody uses it.\n"
 			}
-			ctx := cmd.Context()
-			c, err := g.client(ctx)
-			if err != nil {
-				return err
-			}
-			ws, err := workspace(ctx, c, args[0])
-			if err != nil {
-				return err
-			}
-			if err := c.UpdateTTL(ctx, ws.ID, ttl); err != nil {
-				return err
-			}
-			if ttl == 0 {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Workspace %q does not stop by itself.\n", ws.Name)
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Workspace %q stops %v after its start, if nobody uses it.\n", ws.Name, ttl)
-			return err
+			ch.do = func(ctx context.Context, c *api.Client, ws api.Workspace) error { return c.UpdateTTL(ctx, ws.ID, ttl) }
+			return ch.run(cmd, g, args[0])
 		},
 	}
 }
@@ -66,21 +55,11 @@ func scheduleExtendCommand(g *globals) *cobra.Command {
 			if err != nil || d <= 0 {
 				return fmt.Errorf("%q: want a duration like 3h or 90m", args[1])
 			}
-			ctx := cmd.Context()
-			c, err := g.client(ctx)
-			if err != nil {
-				return err
-			}
-			ws, err := workspace(ctx, c, args[0])
-			if err != nil {
-				return err
-			}
 			until := time.Now().Add(d)
-			if err := c.Extend(ctx, ws.ID, until); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Workspace %q goes on until %s at least.\n", ws.Name, until.Format(time.RFC1123))
-			return err
+			return workspaceChange{
+				done: "Workspace %q goes on until " + until.Format(time.RFC1123) + " at least.\n",
+				do:   func(ctx context.Context, c *api.Client, ws api.Workspace) error { return c.Extend(ctx, ws.ID, until) },
+			}.run(cmd, g, args[0])
 		},
 	}
 }
