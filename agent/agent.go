@@ -29,6 +29,10 @@ type Config struct {
 	// Sessions tunes the session host.
 	Sessions host.Options
 
+	// Program is the path of coder, by which git in sessions gets at the user's
+	// key; "" leaves git alone.
+	Program string
+
 	// Status is told in words how the agent is, at first by Run itself; it must
 	// not block. Nil is fine.
 	Status func(string)

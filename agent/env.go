@@ -14,8 +14,9 @@ import (
 // later entry overriding an earlier one: who the workspace is, then the
 // template's variables with $NAME expanded against the agent's own
 // environment, then the user's secrets as they are. bin is a directory that
-// PATH begins with.
-func environment(m *proto.Manifest, token, bin string) []string {
+// PATH begins with, self the program of the agent, by which git reaches its
+// servers with the user's key; empty leaves git alone.
+func environment(m *proto.Manifest, token, bin, self string) []string {
 	env := []string{
 		"CODER=true",
 		"CODER_WORKSPACE_NAME=" + m.GetWorkspaceName(),
@@ -29,6 +30,9 @@ func environment(m *proto.Manifest, token, bin string) []string {
 	}
 	if uri := m.GetVsCodePortProxyUri(); uri != "" {
 		env = append(env, "VSCODE_PROXY_URI="+uri)
+	}
+	if self != "" {
+		env = append(env, "GIT_SSH_COMMAND='"+strings.ReplaceAll(self, "'", `'\''`)+"' gitssh --") // for a shell
 	}
 	for _, name := range sortedKeys(m.GetEnvironmentVariables()) {
 		env = append(env, name+"="+os.ExpandEnv(m.GetEnvironmentVariables()[name]))

@@ -20,7 +20,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 		Secrets: []*proto.WorkspaceSecret{
 			{EnvName: "TOOLS", Value: []byte("$BASE stays")}, {FilePath: "/only/a/file", Value: []byte("x")}, {EnvName: "A=B", Value: []byte("x")},
 		},
-	}, "the-token", "/data/bin")
+	}, "the-token", "/data/bin", "/opt/it's here/coder")
 	last := map[string]string{}
 	for _, entry := range env {
 		key, value, _ := strings.Cut(entry, "=")
@@ -29,7 +29,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 	for key, want := range map[string]string{
 		"TOOLS": "$BASE stays", "CODER": "template", "CODER_WORKSPACE_NAME": "dev", "CODER_WORKSPACE_AGENT_NAME": "main",
 		"CODER_WORKSPACE_OWNER_NAME": "ada", "CODER_WORKSPACE_ID": id.String(), "CODER_AGENT_TOKEN": "the-token",
-		"PATH": "/data/bin:" + os.Getenv("PATH"),
+		"PATH": "/data/bin:" + os.Getenv("PATH"), "GIT_SSH_COMMAND": `'/opt/it'\''s here/coder' gitssh --`,
 	} {
 		if last[key] != want {
 			t.Errorf("%s = %q, want %q", key, last[key], want)

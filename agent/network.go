@@ -159,7 +159,7 @@ func (n *network) setupFor(m *proto.Manifest) host.Setup {
 	}
 	return host.Setup{
 		Workspace: idFrom(m.GetWorkspaceId()), Agent: m.GetAgentName(), Options: n.cfg.Sessions, Scripts: scripts(m),
-		Env: environment(m, n.cfg.Client.Token, script.BinDir(n.cfg.Sessions.DataDir)), Dir: directory(m.GetDirectory(), home), MOTD: m.GetMotdPath(),
+		Env: environment(m, n.cfg.Client.Token, script.BinDir(n.cfg.Sessions.DataDir), n.cfg.Program), Dir: directory(m.GetDirectory(), home), MOTD: m.GetMotdPath(),
 	}
 }
 

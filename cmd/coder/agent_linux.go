@@ -155,8 +155,13 @@ func (f agentFlags) run(cmd *cobra.Command, verbose bool) error {
 	defer frugal(ctx)()
 	defer stop()
 	var systemd service
+	self, err := os.Executable()
+	if err != nil {
+		return withStatus{fmt.Errorf("find this program: %w", err), exitHopeless}
+	}
 	a := agent.New(agent.Config{
-		Client: client, StartHost: startHost(f.logDir), Sessions: f.sessions, Status: systemd.status, MetricsAddress: f.metricsAddress, Log: log,
+		Client: client, StartHost: startHost(f.logDir), Sessions: f.sessions, Program: self,
+		Status: systemd.status, MetricsAddress: f.metricsAddress, Log: log,
 	})
 	var watching sync.WaitGroup
 	defer watching.Wait()

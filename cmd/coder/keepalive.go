@@ -97,7 +97,10 @@ func (o *keepalive) outside(cmd *cobra.Command, g *globals, args []string) error
 // inside runs a command and holds a lease for as long. That the server cannot be
 // asked is no reason not to run it.
 func (o *keepalive) inside(cmd *cobra.Command, args []string) error {
-	leases, err := agentLeases()
+	c, err := agentClient()
+	if errors.Is(err, errNotInWorkspace) {
+		err = withHint(err, "coder keepalive WORKSPACE --for 3h")
+	}
 	if err != nil {
 		return err
 	}
@@ -106,26 +109,27 @@ func (o *keepalive) inside(cmd *cobra.Command, args []string) error {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	var holding sync.WaitGroup
-	holding.Go(func() { hold(ctx, leases, o.reason) })
+	holding.Go(func() { hold(ctx, c.AgentLeases(), o.reason) })
 	err = runChild(args)
 	cancel()
 	holding.Wait()
 	return err
 }
 
-// agentLeases are those of the workspace that this process is in.
-func agentLeases() (api.Leases, error) {
+// errNotInWorkspace says that a command is for the inside of workspaces.
+var errNotInWorkspace = errors.New("this is no session of a workspace: CODER_AGENT_URL and CODER_AGENT_TOKEN are not set")
+
+// agentClient calls the server for the workspace that this process is in.
+func agentClient() (*api.Client, error) {
 	address, token := os.Getenv("CODER_AGENT_URL"), os.Getenv("CODER_AGENT_TOKEN")
 	if address == "" || token == "" {
-		return api.Leases{}, withHint(errors.New("this is no session of a workspace: CODER_AGENT_URL and CODER_AGENT_TOKEN are not set"),
-			"coder keepalive WORKSPACE --for 3h")
+		return nil, errNotInWorkspace
 	}
 	url, err := api.ParseURL(address)
 	if err != nil {
-		return api.Leases{}, fmt.Errorf("CODER_AGENT_URL: %w", err)
+		return nil, fmt.Errorf("CODER_AGENT_URL: %w", err)
 	}
-	c := &api.Client{URL: url, Token: token, HTTP: &http.Client{Transport: api.Transport()}}
-	return c.AgentLeases(), nil
+	return &api.Client{URL: url, Token: token, HTTP: &http.Client{Transport: api.Transport()}}, nil
 }
 
 // hold takes a lease, renews it until ctx ends, and gives it back. A lease that

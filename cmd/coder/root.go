@@ -34,14 +34,14 @@ func rootCommand(g *globals) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	g.register(root.PersistentFlags())
 	root.AddCommand(
-		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g), usersCommand(g),
+		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g), usersCommand(g), publickeyCommand(g),
 		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), restartCommand(g), updateCommand(g), renameCommand(g), deleteCommand(g),
 		favoriteCommand(g), unfavoriteCommand(g), autoupdateCommand(g), stateCommand(g),
 		externalCommand(g), templatesCommand(g),
 		sshCommand(g), configSSHCommand(g), connectCommand(), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
 		scheduleCommand(g), keepaliveCommand(g),
 		versionCommand(), statCommand(),
-		serverCommand(), agentCommand(), homePersistCommand(),
+		serverCommand(), agentCommand(), gitsshCommand(), homePersistCommand(),
 	)
 	return root
 }
