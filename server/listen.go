@@ -24,15 +24,33 @@ func listen(httpAddress, relayAddress string) (l listeners, err error) {
 	if relayAddress == "" {
 		return l, nil
 	}
-	if l.relay, err = net.Listen("tcp", relayAddress); err != nil {
+	if l.relay, l.stun, err = listenRelay(relayAddress); err != nil {
 		return l, errors.Join(fmt.Errorf("relay address: %w", err), l.close())
 	}
 	l.relayTCP = addrPort(l.relay.Addr())
-	// The same port: port 0 has become a number by now.
-	if l.stun, err = net.ListenPacket("udp", l.relay.Addr().String()); err != nil {
-		return l, errors.Join(fmt.Errorf("relay address: %w", err), l.close())
-	}
 	return l, nil
+}
+
+// maxPorts bounds the free ports that are tried for one that is free for UDP
+// too.
+const maxPorts = 100
+
+// listenRelay listens on one port for TCP and UDP. Port 0 is any that is free
+// for both.
+func listenRelay(address string) (tcp net.Listener, udp net.PacketConn, err error) {
+	_, port, _ := net.SplitHostPort(address)
+	for try := 1; ; try++ {
+		if tcp, err = net.Listen("tcp", address); err != nil {
+			return nil, nil, err
+		}
+		if udp, err = net.ListenPacket("udp", tcp.Addr().String()); err == nil {
+			return tcp, udp, nil
+		}
+		tcp.Close()
+		if port != "0" || try == maxPorts {
+			return nil, nil, err
+		}
+	}
 }
 
 // stunPort is the port of STUN, or 0.
