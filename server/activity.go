@@ -11,14 +11,9 @@ import (
 )
 
 const (
-	// activityBump is how long a workspace goes on after its last use
-	// (reference: server §, 1 h).
-	activityBump = time.Hour
-	// bumpStep is how much later a deadline must get by a use to be written: 5 %
-	// of the bump.
-	bumpStep = activityBump / 20
-	// maxLease is how long one lease may last, with its renewals.
-	maxLease = 24 * time.Hour
+	// bumpSteps is the part of the bump by which a deadline must get later by a
+	// use to be written: a twentieth.
+	bumpSteps = 20
 	// minTTL and maxTTL bound how long a workspace may run after its start, and
 	// minExtend how far ahead an extension must be.
 	minTTL, maxTTL = time.Minute, 30 * 24 * time.Hour
@@ -26,17 +21,17 @@ const (
 )
 
 // bumped returns the deadline of a workspace that is used now, and whether it is
-// worth writing.
-func bumped(deadline, now time.Time) (time.Time, bool) {
-	later := now.Add(activityBump)
-	return later, !deadline.IsZero() && later.Sub(deadline) >= bumpStep
+// worth writing. bump is how long use lets it go on; 0 for not at all.
+func bumped(deadline, now time.Time, bump time.Duration) (time.Time, bool) {
+	later := now.Add(bump)
+	return later, bump > 0 && !deadline.IsZero() && later.Sub(deadline) >= bump/bumpSteps
 }
 
 // leaseEnd returns when a lease ends that is asked for from now on, and whether
-// there is any time left for it.
-func leaseEnd(began, now time.Time, wanted time.Duration) (time.Time, bool) {
+// there is any time left for it. most is how long it may last in all.
+func leaseEnd(began, now time.Time, wanted, most time.Duration) (time.Time, bool) {
 	end := now.Add(wanted)
-	if last := began.Add(maxLease); end.After(last) {
+	if last := began.Add(most); end.After(last) {
 		end = last
 	}
 	return end, end.After(now)
@@ -57,7 +52,7 @@ func (s *Server) usedAt(ctx context.Context, workspace uuid.UUID, cause string, 
 	if err != nil {
 		return err
 	}
-	if later, worth := bumped(ws.LatestBuild.Deadline, now); worth {
+	if later, worth := bumped(ws.LatestBuild.Deadline, now, ws.Template.Limits().ActivityBump); worth {
 		return s.extend(ctx, workspace, later, cause)
 	}
 	return nil

@@ -22,13 +22,16 @@ func TestBumped(t *testing.T) {
 		{"none", time.Time{}, false},
 		{"past", now.Add(-time.Minute), true},
 		{"soon", now.Add(10 * time.Minute), true},
-		{"a step less than the bump", now.Add(activityBump - bumpStep), true},
-		{"just bumped", now.Add(activityBump - bumpStep + time.Second), false},
+		{"a step less than the bump", now.Add(57 * time.Minute), true},
+		{"just bumped", now.Add(57*time.Minute + time.Second), false},
 		{"far away", now.Add(8 * time.Hour), false},
 	} {
-		if later, worth := bumped(tc.deadline, now); worth != tc.worth || !later.Equal(now.Add(time.Hour)) {
+		if later, worth := bumped(tc.deadline, now, time.Hour); worth != tc.worth || !later.Equal(now.Add(time.Hour)) {
 			t.Errorf("bumped with a deadline that is %s = %v, %v, want in an hour, %v", tc.what, later, worth, tc.worth)
 		}
+	}
+	if later, worth := bumped(now.Add(time.Minute), now, 0); worth {
+		t.Errorf("bumped by nothing = %v, true, want false", later)
 	}
 }
 
@@ -39,12 +42,12 @@ func TestLeaseEnd(t *testing.T) {
 		left              bool
 	}{
 		{0, time.Hour, time.Hour, true},
-		{0, 48 * time.Hour, maxLease, true},
+		{0, 48 * time.Hour, 24 * time.Hour, true},
 		{23 * time.Hour, 3 * time.Hour, time.Hour, true},
 		{24 * time.Hour, time.Hour, 0, false},
 		{30 * time.Hour, time.Hour, -6 * time.Hour, false},
 	} {
-		if end, left := leaseEnd(now.Add(-tc.age), now, tc.wanted); end.Sub(now) != tc.want || left != tc.left {
+		if end, left := leaseEnd(now.Add(-tc.age), now, tc.wanted, 24*time.Hour); end.Sub(now) != tc.want || left != tc.left {
 			t.Errorf("leaseEnd(%v old, %v) = in %v, %v, want in %v, %v", tc.age, tc.wanted, end.Sub(now), left, tc.want, tc.left)
 		}
 	}
@@ -147,7 +150,7 @@ func TestLeasesOfUsersAndAgents(t *testing.T) {
 		t.Fatalf("lease = %+v, %v, want three hours for ada, and a reason that can be printed", mine, err)
 	}
 	long, err := c.WorkspaceLeases(ws.ID).Create(ctx, api.LeaseRequest{Seconds: 7 * 24 * 3600})
-	if err != nil || time.Until(long.ExpiresAt) > maxLease {
+	if err != nil || time.Until(long.ExpiresAt) > 24*time.Hour {
 		t.Errorf("lease of a week = %+v, %v, want a day of it", long, err)
 	}
 	agent := d.client()

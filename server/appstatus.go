@@ -95,8 +95,12 @@ func taskHolder(slug string) string { return "task " + slug }
 // holdTasks renews the leases of the tasks of an agent that work. One that has
 // said nothing for as long as a lease may last is held no more.
 func (s *Server) holdTasks(ctx context.Context, d *store.AgentDetail) error {
+	limits, err := s.store.LimitsOf(ctx, d.Workspace.ID)
+	if err != nil {
+		return err
+	}
 	for slug, status := range s.volatile.statuses(d.Agent.ID) {
-		if status.State == working && time.Since(status.CreatedAt) < maxLease {
+		if status.State == working && time.Since(status.CreatedAt) < limits.MaxLease {
 			if err := s.holdTask(ctx, d.Workspace.ID, slug, status.Message); err != nil {
 				return err
 			}
@@ -112,9 +116,17 @@ func (s *Server) holdTask(ctx context.Context, workspace uuid.UUID, slug, messag
 	if err != nil {
 		return err
 	}
-	switch until, left := leaseEnd(l.CreatedAt, now, taskLease); {
+	limits, err := s.store.LimitsOf(ctx, workspace)
+	if err != nil {
+		return err
+	}
+	began := l.CreatedAt
+	if l.ID == uuid.Nil {
+		began = now
+	}
+	switch until, left := leaseEnd(began, now, taskLease, limits.MaxLease); {
 	case l.ID == uuid.Nil:
-		_, err = s.store.CreateLease(ctx, store.Lease{WorkspaceID: workspace, Holder: taskHolder(slug), Reason: message, ExpiresAt: now.Add(taskLease)})
+		_, err = s.store.CreateLease(ctx, store.Lease{WorkspaceID: workspace, Holder: taskHolder(slug), Reason: message, ExpiresAt: until})
 	case !left || time.Until(l.ExpiresAt) > taskRenewal:
 		return nil
 	default:

@@ -130,8 +130,12 @@ func (s *Server) createLease(w http.ResponseWriter, r *http.Request, h holder) e
 	if err != nil {
 		return err
 	}
+	limits, err := s.store.LimitsOf(r.Context(), h.workspace)
+	if err != nil {
+		return err
+	}
 	now := time.Now()
-	until, _ := leaseEnd(now, now, time.Duration(req.Seconds)*time.Second)
+	until, _ := leaseEnd(now, now, time.Duration(req.Seconds)*time.Second, limits.MaxLease)
 	l, err := s.store.CreateLease(r.Context(), store.Lease{WorkspaceID: h.workspace, Holder: h.name, Reason: req.Reason, ExpiresAt: until})
 	if err != nil {
 		return err
@@ -170,9 +174,13 @@ func (s *Server) renewLease(w http.ResponseWriter, r *http.Request, h holder) er
 	if err != nil {
 		return err
 	}
-	until, left := leaseEnd(l.CreatedAt, time.Now(), time.Duration(req.Seconds)*time.Second)
+	limits, err := s.store.LimitsOf(r.Context(), h.workspace)
+	if err != nil {
+		return err
+	}
+	until, left := leaseEnd(l.CreatedAt, time.Now(), time.Duration(req.Seconds)*time.Second, limits.MaxLease)
 	if !left {
-		return refuse(http.StatusConflict, "The lease has lasted as long as one may.", "That is "+maxLease.String()+". Take another one.")
+		return refuse(http.StatusConflict, "The lease has lasted as long as one may.", "The template says "+limits.MaxLease.String()+". Take another one.")
 	}
 	if l, err = s.store.RenewLease(r.Context(), h.workspace, id, until); err != nil {
 		return err

@@ -108,6 +108,7 @@ func (s *Server) userRoutes(r chi.Router) {
 func (s *Server) templateRoutes(r chi.Router) {
 	r.Get("/templates", s.h(s.listTemplates))
 	r.Get("/templates/{template}", s.h(s.getTemplate))
+	r.Patch("/templates/{template}", s.h(s.patchTemplate))
 	r.Get("/templates/{template}/versions", s.h(s.listTemplateVersions))
 	r.Get("/organizations/{organization}/templates", s.h(s.listOrganizationTemplates))
 	r.Get("/organizations/{organization}/templates/{template}", s.h(s.getTemplateByName))

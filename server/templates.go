@@ -26,6 +26,7 @@ func templateJSON(t store.Template) api.Template {
 			api.TransitionStart: {}, api.TransitionStop: {}, api.TransitionDelete: {},
 		},
 		Deprecated: t.DeprecationMessage != "", DeprecationMessage: t.DeprecationMessage,
+		ActivityBumpMillis: t.Limits().ActivityBump.Milliseconds(), MaxLeaseMillis: t.Limits().MaxLease.Milliseconds(),
 		AutostopRequirement:  api.AutostopRequirement{DaysOfWeek: []string{}, Weeks: 1},
 		AutostartRequirement: api.AutostartRequirement{DaysOfWeek: []string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}},
 		CreatedByID:          t.CreatedByID, AllowUserAutostart: true, AllowUserAutostop: true,

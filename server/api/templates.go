@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -34,6 +35,7 @@ type Template struct {
 	Icon                         string                     `json:"icon"`
 	DefaultTTLMillis             int64                      `json:"default_ttl_ms"`
 	ActivityBumpMillis           int64                      `json:"activity_bump_ms"`
+	MaxLeaseMillis               int64                      `json:"max_lease_ms"` // ours: how long one lease may last
 	AutostopRequirement          AutostopRequirement        `json:"autostop_requirement"`
 	AutostartRequirement         AutostartRequirement       `json:"autostart_requirement"`
 	CreatedByID                  uuid.UUID                  `json:"created_by_id"`
@@ -98,6 +100,18 @@ func (c *Client) Templates(ctx context.Context) ([]Template, error) {
 func (c *Client) TemplateByName(ctx context.Context, organization, name string) (Template, error) {
 	var out Template
 	return out, c.get(ctx, "/api/v2/organizations/"+url.PathEscape(organization)+"/templates/"+url.PathEscape(name), &out)
+}
+
+// UpdateTemplateRequest changes a template; what is nil stays.
+type UpdateTemplateRequest struct {
+	ActivityBumpMillis *int64 `json:"activity_bump_ms,omitempty"`
+	MaxLeaseMillis     *int64 `json:"max_lease_ms,omitempty"`
+}
+
+// UpdateTemplate changes a template and returns what it is then.
+func (c *Client) UpdateTemplate(ctx context.Context, id uuid.UUID, req UpdateTemplateRequest) (Template, error) {
+	var out Template
+	return out, c.call(ctx, http.MethodPatch, "/api/v2/templates/"+id.String(), req, &out)
 }
 
 // TemplateParameter is something that a user may say about a workspace.

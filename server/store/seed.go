@@ -44,6 +44,7 @@ func byoRows(organization uuid.UUID) []any {
 		ID: BYOTemplateID, OrganizationID: organization, Name: "byo", DisplayName: "Bring your own",
 		Description: "A machine that exists already: start the agent on it with one command.",
 		Provisioner: ProvisionerBYO, ActiveVersionID: BYOTemplateVersionID,
+		ActivityBumpSeconds: 60 * 60, MaxLeaseSeconds: 24 * 60 * 60, // as the migration gives to templates of before
 		CreatedAt: job.CreatedAt, UpdatedAt: job.CreatedAt,
 	}
 	v := TemplateVersion{

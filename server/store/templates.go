@@ -36,11 +36,15 @@ type Template struct {
 	Icon               string
 	Provisioner        Provisioner
 	ActiveVersionID    uuid.UUID
-	DeprecationMessage string    // not empty: deprecated
-	CreatedByID        uuid.UUID `bun:",nullzero"` // none: built in
-	CreatedAt          time.Time
-	UpdatedAt          time.Time
-	DeletedAt          time.Time `bun:",nullzero"`
+	DeprecationMessage string // not empty: deprecated
+
+	ActivityBumpSeconds int64 // see TemplateLimits
+	MaxLeaseSeconds     int64
+
+	CreatedByID uuid.UUID `bun:",nullzero"` // none: built in
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	DeletedAt   time.Time `bun:",nullzero"`
 
 	Organization *Organization `bun:"rel:belongs-to,join:organization_id=id"`
 	CreatedBy    *User         `bun:"rel:belongs-to,join:created_by_id=id"` // nil: built in
