@@ -17,7 +17,7 @@ func templatesCommand(g *globals) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(templatesListCommand(g))
+	cmd.AddCommand(templatesListCommand(g), templatesEditCommand(g))
 	return cmd
 }
 
