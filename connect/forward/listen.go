@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"syscall"
 )
 
 // loopback is where an endpoint without a host listens. The first has to be
@@ -37,7 +36,7 @@ func onAddresses[T io.Closer](at Endpoint, open func(address string) (T, net.Add
 	switch {
 	case err == nil:
 		return []T{first, second}, nil
-	case errors.Is(err, syscall.EADDRINUSE): // programs would reach somebody else there
+	case errors.Is(err, errInUse): // programs would reach somebody else there
 		return nil, errors.Join(err, first.Close())
 	}
 	return []T{first}, nil // this machine has no IPv6
@@ -64,7 +63,7 @@ func listenStream(at Endpoint) ([]net.Listener, error) {
 // process that was killed is replaced.
 func listenUnix(path string) (net.Listener, error) {
 	ln, err := listenPrivately(path)
-	if errors.Is(err, syscall.EADDRINUSE) && isAbandoned(path) {
+	if errors.Is(err, errInUse) && isAbandoned(path) {
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("remove a socket that nobody listens on: %w", err)
 		}
@@ -82,5 +81,5 @@ func isAbandoned(path string) bool {
 	if err == nil {
 		_ = conn.Close()
 	}
-	return errors.Is(err, syscall.ECONNREFUSED)
+	return errors.Is(err, errRefused)
 }
