@@ -168,7 +168,7 @@ func (c *Conn) start(info api.ConnectionInfo, agent uuid.UUID) error {
 		Addresses: []netip.Prefix{tailnet.RandomAddress()}, DERPMap: relays, Self: c.control.Self,
 		BlockDirect:     c.cfg.BlockDirect || info.DisableDirectConnections,
 		ForceWebSockets: c.cfg.ForceWebSockets || info.DERPForceWebSockets,
-		Header:          c.cfg.Client.Header, Logger: c.log,
+		Header:          c.cfg.Client.Header, TLS: c.cfg.Client.TLS, Logger: c.log,
 	})
 	return err
 }

@@ -18,8 +18,9 @@ type bridgeTarget struct {
 	scheme, host string // http or https
 	port         int
 	header       http.Header
-	webSocket    bool // do not try the upgrade to DERP
-	insecure     bool // any certificate, for tests
+	tls          *tls.Config // nil for the usual
+	webSocket    bool        // do not try the upgrade to DERP, which goes through no proxy
+	insecure     bool        // any certificate, for tests
 }
 
 func (t bridgeTarget) sameRelay(o bridgeTarget) bool {
@@ -29,7 +30,13 @@ func (t bridgeTarget) sameRelay(o bridgeTarget) bool {
 func (t bridgeTarget) address() string { return net.JoinHostPort(t.host, strconv.Itoa(t.port)) }
 
 func (t bridgeTarget) tlsConfig() *tls.Config {
-	return &tls.Config{ServerName: t.host, InsecureSkipVerify: t.insecure}
+	cfg := t.tls.Clone()
+	if cfg == nil {
+		cfg = &tls.Config{}
+	}
+	cfg.ServerName = t.host
+	cfg.InsecureSkipVerify = cfg.InsecureSkipVerify || t.insecure
+	return cfg
 }
 
 // refusedUpgrade is an answer other than 101 to the upgrade to DERP.

@@ -19,6 +19,7 @@ package tailnet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,6 +73,10 @@ type Config struct {
 
 	// Header is sent to relays when they are dialed.
 	Header http.Header
+
+	// TLS is how relays are reached by TLS; nil trusts the authorities of the
+	// system and shows no certificate.
+	TLS *tls.Config
 
 	// ListenPort is the UDP port that is tried first; 0 means any.
 	ListenPort uint16

@@ -3,8 +3,12 @@ package tailnet
 import (
 	"fmt"
 	"maps"
+	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tailscale.com/tailcfg"
@@ -44,14 +48,22 @@ type bridgeAddr struct {
 	port int
 }
 
-// firstWay is how the relay n is tried first: upstream only speaks TLS and
-// sends no headers.
+// firstWay is how the relay n is tried first: upstream only speaks TLS, trusts
+// what the system trusts, sends no headers, shows no certificate and knows no
+// proxy.
 func firstWay(n *derpmap.Node, cfg *Config) way {
 	pinned := strings.HasPrefix(n.CertName, pinPrefix)
-	if cfg.ForceWebSockets || len(cfg.Header) > 0 || n.ForceHTTP && !pinned {
+	if cfg.ForceWebSockets || len(cfg.Header) > 0 || n.ForceHTTP && !pinned || !n.ForceHTTP && (cfg.TLS != nil || proxied(n)) {
 		return wayBridge
 	}
 	return wayGiven
+}
+
+// proxied reports whether the environment names a proxy for TLS to n.
+func proxied(n *derpmap.Node) bool {
+	to := &url.URL{Scheme: "https", Host: net.JoinHostPort(n.HostName, strconv.Itoa(portOf(n)))}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: to})
+	return proxy != nil || err != nil
 }
 
 // upstreamMap gives m the form that magicsock takes. A region that only

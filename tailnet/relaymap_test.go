@@ -1,6 +1,7 @@
 package tailnet
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -74,6 +75,8 @@ func TestFirstWay(t *testing.T) {
 		{"plain HTTP", derpmap.Node{ForceHTTP: true}, Config{}, wayBridge},
 		{"plain HTTP with a pin", derpmap.Node{ForceHTTP: true, CertName: pin}, Config{}, wayGiven},
 		{"headers", derpmap.Node{CertName: pin}, Config{Header: http.Header{"A": {"b"}}}, wayBridge},
+		{"a certificate of ours", derpmap.Node{CertName: pin}, Config{TLS: &tls.Config{}}, wayBridge},
+		{"plain HTTP with a certificate of ours", derpmap.Node{ForceHTTP: true, CertName: pin}, Config{TLS: &tls.Config{}}, wayGiven},
 		{"WebSockets", derpmap.Node{CertName: pin}, Config{ForceWebSockets: true}, wayBridge},
 	} {
 		if got := firstWay(&tt.node, &tt.cfg); got != tt.want {

@@ -182,8 +182,8 @@ func (r *relays) bridgeFor(id relayID, n *derpmap.Node) relayPlan {
 		r.bridges[id] = b
 	}
 	b.setTarget(bridgeTarget{
-		scheme: schemeOf(n), host: n.HostName, port: portOf(n), header: r.node.cfg.Header,
-		webSocket: r.node.cfg.ForceWebSockets, insecure: n.InsecureForTests,
+		scheme: schemeOf(n), host: n.HostName, port: portOf(n), header: r.node.cfg.Header, tls: r.node.cfg.TLS,
+		webSocket: r.node.cfg.ForceWebSockets || !n.ForceHTTP && proxied(n), insecure: n.InsecureForTests,
 	})
 	return relayPlan{way: wayBridge, bridge: b.addr}
 }

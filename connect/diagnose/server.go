@@ -103,7 +103,12 @@ func (k *Server) secure(ctx context.Context) Finding {
 		return Finding{}
 	}
 	f := Finding{What: "tls"}
-	dialer := tls.Dialer{Config: &tls.Config{ServerName: k.Client.URL.Hostname()}}
+	secure := k.Client.TLS.Clone()
+	if secure == nil {
+		secure = &tls.Config{}
+	}
+	secure.ServerName = k.Client.URL.Hostname()
+	dialer := tls.Dialer{Config: secure}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(k.Client.URL.Hostname(), portOf(k.Client.URL)))
 	if err != nil {
 		f.Err, f.Hint = err, tlsHint(err)

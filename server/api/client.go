@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,6 +32,9 @@ type Client struct {
 	Token string
 	// Header is added to every request and WebSocket handshake.
 	Header http.Header
+	// TLS is how connections are secured that HTTP does not make, as to relays;
+	// nil trusts the authorities of the system and shows no certificate.
+	TLS *tls.Config
 	// HTTP makes the requests; nil means http.DefaultClient. See Transport. A
 	// client without a CheckRedirect follows redirects only within the server's
 	// host and never from https to http: the token would go along.
