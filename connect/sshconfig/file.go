@@ -13,6 +13,9 @@ import (
 type File struct {
 	Path string // of the file itself, not of a link to it
 	Text []byte
+	// Private has Replace take the rights of others away: what is written holds a
+	// secret.
+	Private bool
 
 	info fs.FileInfo // nil when there is no file yet
 }
@@ -98,7 +101,7 @@ func (f *File) Replace(text []byte) error {
 	defer os.Remove(temp.Name()) // nothing left of it after the rename
 	_, err = temp.Write(text)
 	if f.info != nil && err == nil {
-		err = errors.Join(keepOwner(temp, f.info), temp.Chmod(f.info.Mode().Perm()))
+		err = errors.Join(keepOwner(temp, f.info), temp.Chmod(f.mode()))
 	}
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
@@ -110,6 +113,14 @@ func (f *File) Replace(text []byte) error {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// mode is what a file that is there has afterwards.
+func (f *File) mode() fs.FileMode {
+	if f.Private {
+		return f.info.Mode().Perm() &^ 0o077
+	}
+	return f.info.Mode().Perm()
 }
 
 // unchanged makes sure that the file is as it was read.

@@ -7,10 +7,11 @@ import (
 
 // Hosts is what a section leads to.
 type Hosts struct {
-	Program   string // path of the coder command
-	ConfigDir string // directory of its session
-	URL       string // of the server, if it is not the one of that session
-	Windows   bool   // ssh is that of Windows, with its quoting of commands
+	Program   string   // path of the coder command
+	ConfigDir string   // directory of its session; "" for none
+	URL       string   // of the server, if it is not the one of that session
+	Flags     []string // words that go to it before the name of its command
+	Windows   bool     // ssh is that of Windows, with its quoting of commands
 
 	Prefix, Suffix string // of the names of hosts, as FromServer and Options.Check pass them
 	Options        Options
@@ -71,7 +72,10 @@ func (h Hosts) block(b *strings.Builder, pattern string, cut ...string) error {
 }
 
 func (h Hosts) command(cut []string) (string, error) {
-	words := []string{h.Program, "--global-config", h.ConfigDir}
+	words := []string{h.Program}
+	if h.ConfigDir != "" {
+		words = append(words, "--global-config", h.ConfigDir)
+	}
 	if h.URL != "" {
 		words = append(words, "--url", h.URL)
 	}
@@ -81,7 +85,7 @@ func (h Hosts) command(cut []string) (string, error) {
 	if h.Options.HeaderCommand != "" {
 		words = append(words, "--header-command", h.Options.HeaderCommand)
 	}
-	words = append(words, "ssh", "--stdio")
+	words = append(append(words, h.Flags...), "ssh", "--stdio")
 	if h.Options.Wait != "" && h.Options.Wait != "auto" {
 		words = append(words, "--wait="+h.Options.Wait)
 	}
