@@ -27,7 +27,7 @@ const module = "github.com/berthdev/berth/"
 var layers = map[string]int{
 	"tailnet/proto": 0, "agent/proto": 0, "tailnet/derpmap": 0, "tailnet/wire": 0, "server/api": 0,
 	"tailnet/netstack": 1, "derp": 1, "coordinator": 1, "coordinator/natsbus": 1,
-	"agent/pty": 1, "agent/pty/screen": 1, "agent/pty/internal/record": 2, "agent/script": 1, "agent/files": 1, "agent/process": 1, "agent/home": 1, "agent/health": 1, "agent/stats": 1,
+	"agent/pty": 1, "agent/pty/screen": 1, "agent/pty/internal/record": 2, "agent/script": 1, "agent/files": 1, "agent/dotfiles": 1, "agent/process": 1, "agent/home": 1, "agent/health": 1, "agent/stats": 1,
 	"server/store": 1, "server/provision": 1, "connect/sshclient": 1, "connect/resume": 1, "connect/speedtest": 1, "connect/diagnose": 1, "connect/bundle": 1, "connect/sshconfig": 1,
 	"tailnet": 2, "agent/sshd": 2, "agent/sshd/sftp": 2, "server/auth": 2,
 	"agent": 3, "agent/host": 3, "connect": 3, "connect/forward": 2, "server/apps": 3, "server/web": 3,
