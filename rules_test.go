@@ -147,6 +147,7 @@ var notInSlim = map[string]string{
 	module + "server/auth":                "the server",
 	"github.com/knadh/koanf":              "options of the server",
 	"github.com/rogpeppe/go-internal":     "tests",
+	"github.com/zalando/go-keyring":       "keyrings are those of macOS and Windows",
 }
 
 func TestSlimBuildLinksNoServer(t *testing.T) {

@@ -126,6 +126,12 @@ func (o *configSSH) set(cmd *cobra.Command, g *globals, file *sshconfig.File, se
 	if err != nil {
 		return err
 	}
+	if len(o.options.Header) > 0 || o.options.HeaderCommand != "" {
+		file.Private = true
+	}
+	if len(o.options.Header) > 0 {
+		o.warn("others on this machine see the headers among the arguments of ssh's processes: for a secret use --header-command")
+	}
 	written, err := o.apply(cmd, file, text)
 	if err != nil || !written {
 		return err

@@ -26,23 +26,40 @@ func (o *configSSH) hosts(ctx context.Context, g *globals, c *api.Client) (sshco
 			return h, err
 		}
 	}
-	dir, err := g.config()
+	kept, err := g.credentials()
 	if err != nil {
 		return h, err
 	}
-	if h.ConfigDir, err = filepath.Abs(string(dir)); err != nil {
+	if err := o.whose(kept, c, &h); err != nil {
+		return h, err
+	}
+	if h.Flags, err = g.clientTLS.words(); err != nil {
 		return h, err
 	}
 	if o.unixPaths {
 		h.Program, h.ConfigDir = filepath.ToSlash(h.Program), filepath.ToSlash(h.ConfigDir)
-	}
-	if stored, err := dir.read(fileURL); err != nil || stored != c.URL.String() {
-		h.URL = c.URL.String()
-	}
-	if token, err := dir.read(fileSession); err != nil || token == "" {
-		o.warn("ssh will not be signed in: there is no session in %s; run coder login", dir)
+		for i := range h.Flags {
+			h.Flags[i] = filepath.ToSlash(h.Flags[i])
+		}
 	}
 	return h, nil
+}
+
+// whose says where ssh finds the session: in a directory, or by the URL in the
+// keyring, which naming a directory would switch off.
+func (o *configSSH) whose(kept credentials, c *api.Client, h *sshconfig.Hosts) (err error) {
+	if !kept.keyring {
+		if h.ConfigDir, err = filepath.Abs(string(kept.dir)); err != nil {
+			return err
+		}
+	}
+	if stored, err := kept.server(); err != nil || stored != c.URL.String() || kept.keyring {
+		h.URL = c.URL.String()
+	}
+	if token, err := kept.token(c.URL); err != nil || token == "" {
+		o.warn("ssh will not be signed in: there is no session in %s; run coder login", kept.dir)
+	}
+	return nil
 }
 
 // fromServer fills in what the server says, as far as it is harmless, and warns

@@ -65,32 +65,20 @@ func (o *doctor) run(cmd *cobra.Command, g *globals) (err error) {
 	if o.client, err = quiet.anonymous(cmd.Context(), ""); err != nil {
 		return err
 	}
-	if o.client.Token, err = g.sessionToken(); err != nil {
+	if o.client.Token, err = g.sessionToken(o.client.URL); err != nil {
 		return err
 	}
-	o.server = &diagnose.Server{Client: o.client}
-	defer func() {
-		if o.conn != nil {
-			err = errors.Join(err, o.conn.Close())
-		}
-	}()
-	steps := append(o.server.Steps(), o.signedIn, o.version, o.webSocket, o.relay, o.udp)
-	if o.target != nil {
-		steps = append(steps, o.isRunning, o.isConnected, o.isStarted, o.agentVersion, o.reach(g), o.direct, o.width, o.carries, o.disk)
-	}
-	return o.tell(cmd, steps)
-}
-
-// tell takes the steps and says what they found.
-func (o *doctor) tell(cmd *cobra.Command, steps []diagnose.Step) error {
 	out := cmd.OutOrStdout()
 	var all []finding
-	failed := diagnose.Run(cmd.Context(), steps, func(f diagnose.Finding) {
+	failed, err := o.examine(cmd.Context(), g, func(f diagnose.Finding) {
 		if o.output == "text" {
 			printFinding(out, f)
 		}
 		all = append(all, findingOf(f))
 	})
+	if err != nil {
+		return err
+	}
 	if o.output == "json" {
 		if err := printJSON(out, all); err != nil {
 			return err
@@ -100,6 +88,20 @@ func (o *doctor) tell(cmd *cobra.Command, steps []diagnose.Step) error {
 		return exitStatus(1)
 	}
 	return nil
+}
+
+// examine takes the steps with o.client, and tells what each found.
+func (o *doctor) examine(ctx context.Context, g *globals, tell func(diagnose.Finding)) (failed bool, err error) {
+	o.server = &diagnose.Server{Client: o.client}
+	steps := append(o.server.Steps(), o.signedIn, o.version, o.webSocket, o.relay, o.udp)
+	if o.target != nil {
+		steps = append(steps, o.isRunning, o.isConnected, o.isStarted, o.agentVersion, o.reach(g), o.direct, o.width, o.carries, o.disk)
+	}
+	failed = diagnose.Run(ctx, steps, tell)
+	if o.conn != nil {
+		err = o.conn.Close()
+	}
+	return failed, err
 }
 
 // finding is what --output json shows of a step.

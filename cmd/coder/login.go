@@ -90,11 +90,11 @@ func (l *login) run(cmd *cobra.Command, address string) error {
 }
 
 func (l *login) store(c *api.Client) error {
-	dir, err := l.g.config()
-	if err != nil {
-		return err
+	kept, err := l.g.credentials()
+	if err == nil {
+		err = kept.store(c.URL, c.Token)
 	}
-	if err := errors.Join(dir.write(fileURL, c.URL.String()), dir.write(fileSession, c.Token)); err != nil {
+	if err != nil {
 		return fmt.Errorf("store the session: %w", err)
 	}
 	return nil
@@ -102,7 +102,7 @@ func (l *login) store(c *api.Client) error {
 
 // token gets a session token in the way that flags and server allow.
 func (l *login) token(ctx context.Context, c *api.Client) (string, error) {
-	if l.g.token != "" {
+	if l.g.token != "" || l.useAsIs && l.g.clientTLS.cert != "" { // none, where a proxy knows whose the certificate is
 		return l.given(ctx, c)
 	}
 	exists, err := c.HasFirstUser(ctx)

@@ -26,12 +26,12 @@ func logoutCommand(g *globals) *cobra.Command {
 					return err
 				}
 			}
-			dir, err := g.config()
+			kept, err := g.credentials()
 			if err != nil {
 				return err
 			}
 			revoked := c.Logout(ctx)
-			if err := dir.remove(fileURL, fileSession, fileOrganization); err != nil {
+			if err := kept.forget(c.URL); err != nil {
 				return fmt.Errorf("forget the session: %w", err)
 			}
 			if revoked != nil && api.StatusCode(revoked) != http.StatusUnauthorized {

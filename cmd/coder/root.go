@@ -55,8 +55,11 @@ type globals struct {
 	noVersionWarning      bool
 	disableDirect         bool
 
+	useKeyring bool
+	clientTLS  clientTLS
+
 	// Accepted because editors pass them; nothing depends on them.
-	noFeatureWarning, disableTelemetry, useKeyring bool
+	noFeatureWarning, disableTelemetry bool
 }
 
 func (g *globals) register(fs *pflag.FlagSet) {
@@ -70,6 +73,9 @@ func (g *globals) register(fs *pflag.FlagSet) {
 	env(fs, "header", "CODER_HEADER")
 	fs.StringVar(&g.headerCommand, "header-command", "", "run `command` and add the key=value lines that it prints to every request")
 	env(fs, "header-command", "CODER_HEADER_COMMAND")
+	g.clientTLS.register(fs)
+	fs.BoolVar(&g.useKeyring, "use-keyring", true, "keep the session in the keyring of macOS or Windows, unless --global-config is given; elsewhere it is in a file")
+	env(fs, "use-keyring", "CODER_USE_KEYRING")
 	fs.BoolVarP(&g.verbose, "verbose", "v", false, "log to stderr what happens")
 	env(fs, "verbose", "CODER_VERBOSE")
 	fs.BoolVar(&g.noVersionWarning, "no-version-warning", false, "do not warn when the server has another version")
@@ -81,9 +87,7 @@ func (g *globals) register(fs *pflag.FlagSet) {
 	env(fs, "no-feature-warning", "CODER_NO_FEATURE_WARNING")
 	fs.BoolVar(&g.disableTelemetry, "disable-network-telemetry", false, "accepted for compatibility: there is none")
 	env(fs, "disable-network-telemetry", "CODER_DISABLE_NETWORK_TELEMETRY")
-	fs.BoolVar(&g.useKeyring, "use-keyring", false, "accepted for compatibility: the session is kept in a file")
-	env(fs, "use-keyring", "CODER_USE_KEYRING")
-	for _, name := range []string{"no-feature-warning", "disable-network-telemetry", "use-keyring"} {
+	for _, name := range []string{"no-feature-warning", "disable-network-telemetry"} {
 		fs.Lookup(name).Hidden = true
 	}
 }

@@ -27,10 +27,10 @@ func (g *globals) client(ctx context.Context) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Token, err = g.sessionToken(); err != nil {
+	if c.Token, err = g.sessionToken(c.URL); err != nil {
 		return nil, err
 	}
-	if c.Token == "" {
+	if c.Token == "" && g.clientTLS.cert == "" { // a proxy may know whose the certificate is
 		return nil, withHint(errors.New("you are not signed in"), "coder login "+c.URL.String())
 	}
 	return c, nil
@@ -56,11 +56,17 @@ func (g *globals) anonymous(ctx context.Context, address string) (*api.Client, e
 	if err != nil {
 		return nil, err
 	}
-	var rt http.RoundTripper = api.Transport()
+	secure, err := g.clientTLS.config()
+	if err != nil {
+		return nil, err
+	}
+	transport := api.Transport()
+	transport.TLSClientConfig = secure.Clone()
+	var rt http.RoundTripper = transport
 	if !g.noVersionWarning && term.IsTerminal(int(os.Stderr.Fd())) {
 		rt = &versionWatch{RoundTripper: rt}
 	}
-	return &api.Client{URL: u, Header: header, HTTP: &http.Client{Transport: rt}}, nil
+	return &api.Client{URL: u, Header: header, TLS: secure, HTTP: &http.Client{Transport: rt}}, nil
 }
 
 // versionWatch warns, once, of a server of another version. It asks nothing of
@@ -92,22 +98,24 @@ func (g *globals) serverURL() (string, error) {
 	if g.url != "" {
 		return g.url, nil
 	}
-	return g.stored(fileURL)
-}
-
-func (g *globals) sessionToken() (string, error) {
-	if g.token != "" {
-		return g.token, nil
-	}
-	return g.stored(fileSession)
-}
-
-func (g *globals) stored(name string) (string, error) {
-	dir, err := g.config()
+	kept, err := g.credentials()
 	if err != nil {
 		return "", err
 	}
-	return dir.read(name)
+	return kept.server()
+}
+
+// sessionToken is the one from flag or environment, or that of the last login at
+// the server.
+func (g *globals) sessionToken(server *url.URL) (string, error) {
+	if g.token != "" {
+		return g.token, nil
+	}
+	kept, err := g.credentials()
+	if err != nil {
+		return "", err
+	}
+	return kept.token(server)
 }
 
 // headers are what --header and --header-command add to every request.

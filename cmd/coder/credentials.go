@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// credentials keep which server the user is signed in to, and the session. The
+// session is in the keyring of the system where there is one and it is wanted,
+// else in a file that only the user may read.
+type credentials struct {
+	dir     configDir
+	keyring bool
+}
+
+// credentials are kept in files when --global-config names their directory:
+// editors that do so read and write the file.
+func (g *globals) credentials() (credentials, error) {
+	dir, err := g.config()
+	return credentials{dir, hasKeyring && g.useKeyring && g.configDir == ""}, err
+}
+
+// server returns the URL of the last login, or "".
+func (c credentials) server() (string, error) { return c.dir.read(fileURL) }
+
+// token returns the session at a server, or "". One that was stored before there
+// was a keyring is in the file.
+func (c credentials) token(server *url.URL) (string, error) {
+	var locked error
+	if c.keyring {
+		token, err := keyringGet(account(server))
+		if token != "" {
+			return token, nil
+		}
+		locked = err
+	}
+	token, err := c.dir.read(fileSession)
+	if token == "" && err == nil && locked != nil {
+		return "", withHint(fmt.Errorf("read the session from the keyring: %w", locked), "unlock it, or use --use-keyring=false and sign in again")
+	}
+	return token, err
+}
+
+// store remembers a session and its server.
+func (c credentials) store(server *url.URL, token string) error {
+	err := c.dir.write(fileURL, server.String())
+	if !c.keyring {
+		return errors.Join(err, c.dir.write(fileSession, token))
+	}
+	if broken := keyringSet(account(server), token); broken != nil {
+		return errors.Join(err, withHint(fmt.Errorf("write to the keyring: %w", broken), "unlock it, or use --use-keyring=false for a file"))
+	}
+	return errors.Join(err, c.dir.remove(fileSession)) // an older one
+}
+
+// forget removes what store stored. That nothing was is fine.
+func (c credentials) forget(server *url.URL) error {
+	err := c.dir.remove(fileURL, fileSession, fileOrganization)
+	if c.keyring {
+		err = errors.Join(err, keyringDelete(account(server)))
+	}
+	return err
+}
+
+// account is the name of a server's entry in the keyring. Each server has its own:
+// two logins at once do not lose each other's.
+func account(server *url.URL) string { return strings.ToLower(server.Host) }
