@@ -30,27 +30,39 @@ func (c *Conn) agentAPI() *http.Client {
 
 // api calls the agent, and decodes its answer unless result is nil.
 func (c *Conn) api(ctx context.Context, method, path string, result any) error {
+	body, err := c.askAgent(ctx, method, path)
+	if err != nil || result == nil {
+		return err
+	}
+	return json.Unmarshal(body, result)
+}
+
+// AgentSays is what the agent answers a GET of path on its port 4, at most 1 MiB
+// of it; docs/agent-api.md lists the paths.
+func (c *Conn) AgentSays(ctx context.Context, path string) ([]byte, error) {
+	return c.askAgent(ctx, http.MethodGet, path)
+}
+
+func (c *Conn) askAgent(ctx context.Context, method, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the agent: %w", err)
+		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	switch {
 	case err != nil:
-		return fmt.Errorf("ask the agent: %w", err)
+		return nil, fmt.Errorf("ask the agent: %w", err)
 	case res.StatusCode == http.StatusNotFound && !strings.Contains(string(body), "terminal"):
-		return fmt.Errorf("the workspace's agent does not know %s: it is of another make", path)
+		return nil, fmt.Errorf("the workspace's agent does not know %s: it is of another make", path)
 	case res.StatusCode >= http.StatusBadRequest:
-		return fmt.Errorf("the agent says: %s", strings.TrimSpace(string(body)))
-	case result == nil:
-		return nil
+		return nil, fmt.Errorf("the agent says: %s", strings.TrimSpace(string(body)))
 	}
-	return json.Unmarshal(body, result)
+	return body, nil
 }
 
 // ListeningPort is a TCP port that a process of the workspace listens on.

@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 want='ssh:openssh-client sshd:openssh-server sftp:openssh-client rsync:rsync nginx:nginx-light
 ip:iproute2 iptables:iptables git:git gcc:gcc setpriv:util-linux zstd:zstd curl:curl wget:wget
-sshfs:sshfs xauth:xauth gpg:gpg gpg-agent:gpg-agent gpgconf:gpgconf ssh-agent:openssh-client ansible:ansible-core script:bsdutils ps:procps
+sshfs:sshfs xauth:xauth gpg:gpg gpg-agent:gpg-agent gpgconf:gpgconf ssh-agent:openssh-client ansible:ansible-core script:bsdutils ps:procps unzip:unzip
 node:nodejs npm:npm vim:vim tmux:tmux chromium:chromium
 systemctl:systemd dbus-daemon:dbus useradd:passwd mkfs.ext4:e2fsprogs mount:mount unshare:util-linux'
 missing=''

@@ -120,10 +120,14 @@ func workspace(ctx context.Context, c *api.Client, name string) (api.Workspace, 
 func (t target) find(ctx context.Context, c *api.Client) (api.Workspace, error) {
 	ws, err := c.WorkspaceByName(ctx, t.owner, t.workspace)
 	if api.StatusCode(err) == http.StatusNotFound {
-		t.agent = ""
-		return ws, withHint(fmt.Errorf("workspace %q not found", t), "coder list")
+		return ws, t.notFound()
 	}
 	return ws, err
+}
+
+func (t target) notFound() error {
+	t.agent = ""
+	return withHint(fmt.Errorf("workspace %q not found", t), "coder list")
 }
 
 // pick returns the agent that a target means.

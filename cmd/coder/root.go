@@ -39,7 +39,7 @@ func rootCommand(g *globals) *cobra.Command {
 		favoriteCommand(g), unfavoriteCommand(g), autoupdateCommand(g), stateCommand(g),
 		externalCommand(g), templatesCommand(g),
 		sshCommand(g), configSSHCommand(g), connectCommand(), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
-		scheduleCommand(g), keepaliveCommand(g),
+		scheduleCommand(g), keepaliveCommand(g), supportCommand(g),
 		versionCommand(), statCommand(),
 		serverCommand(), agentCommand(), gitsshCommand(), homePersistCommand(),
 	)
