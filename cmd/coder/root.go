@@ -40,7 +40,7 @@ func rootCommand(g *globals) *cobra.Command {
 		externalCommand(g), templatesCommand(g),
 		sshCommand(g), configSSHCommand(g), connectCommand(), vscodeSSHCommand(g), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
 		scheduleCommand(g), keepaliveCommand(g), supportCommand(g),
-		versionCommand(), statCommand(),
+		versionCommand(), statCommand(), dotfilesCommand(g),
 		serverCommand(), agentCommand(), gitsshCommand(), homePersistCommand(),
 	)
 	return root
