@@ -31,7 +31,6 @@ func rootCommand(g *globals) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return withHint(err, cmd.CommandPath()+" --help")
 	})
-	root.CompletionOptions.HiddenDefaultCmd = false
 	g.register(root.PersistentFlags())
 	root.AddCommand(
 		loginCommand(g), logoutCommand(g), whoamiCommand(g), tokensCommand(g), usersCommand(g), publickeyCommand(g),
@@ -40,7 +39,7 @@ func rootCommand(g *globals) *cobra.Command {
 		externalCommand(g), templatesCommand(g),
 		sshCommand(g), configSSHCommand(g), connectCommand(), vscodeSSHCommand(g), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
 		scheduleCommand(g), keepaliveCommand(g), supportCommand(g),
-		versionCommand(), statCommand(), dotfilesCommand(g),
+		versionCommand(), completionCommand(), statCommand(), dotfilesCommand(g),
 		serverCommand(), agentCommand(), gitsshCommand(), homePersistCommand(),
 	)
 	return root
