@@ -48,12 +48,12 @@ func (o *configSSH) hosts(ctx context.Context, g *globals, c *api.Client) (sshco
 // whose says where ssh finds the session: in a directory, or by the URL in the
 // keyring, which naming a directory would switch off.
 func (o *configSSH) whose(kept credentials, c *api.Client, h *sshconfig.Hosts) (err error) {
-	if !kept.keyring {
+	if kept.keyring == nil {
 		if h.ConfigDir, err = filepath.Abs(string(kept.dir)); err != nil {
 			return err
 		}
 	}
-	if stored, err := kept.server(); err != nil || stored != c.URL.String() || kept.keyring {
+	if stored, err := kept.server(); err != nil || stored != c.URL.String() || kept.keyring != nil {
 		h.URL = c.URL.String()
 	}
 	if token, err := kept.token(c.URL); err != nil || token == "" {

@@ -12,14 +12,25 @@ import (
 // else in a file that only the user may read.
 type credentials struct {
 	dir     configDir
-	keyring bool
+	keyring keyring // nil: sessions are in the file
+}
+
+// keyring keeps secrets for the user, by the name of an account. Each call may
+// ask the user to unlock it.
+type keyring interface {
+	get(account string) (secret string, err error) // "" if there is none
+	set(account, secret string) error
+	remove(account string) error // that there is none is fine
 }
 
 // credentials are kept in files when --global-config names their directory:
 // editors that do so read and write the file.
 func (g *globals) credentials() (credentials, error) {
 	dir, err := g.config()
-	return credentials{dir, hasKeyring && g.useKeyring && g.configDir == ""}, err
+	if !g.useKeyring || g.configDir != "" {
+		return credentials{dir, nil}, err
+	}
+	return credentials{dir, systemKeyring()}, err
 }
 
 // server returns the URL of the last login, or "".
@@ -29,8 +40,8 @@ func (c credentials) server() (string, error) { return c.dir.read(fileURL) }
 // was a keyring is in the file.
 func (c credentials) token(server *url.URL) (string, error) {
 	var locked error
-	if c.keyring {
-		token, err := keyringGet(account(server))
+	if c.keyring != nil {
+		token, err := c.keyring.get(account(server))
 		if token != "" {
 			return token, nil
 		}
@@ -46,10 +57,10 @@ func (c credentials) token(server *url.URL) (string, error) {
 // store remembers a session and its server.
 func (c credentials) store(server *url.URL, token string) error {
 	err := c.dir.write(fileURL, server.String())
-	if !c.keyring {
+	if c.keyring == nil {
 		return errors.Join(err, c.dir.write(fileSession, token))
 	}
-	if broken := keyringSet(account(server), token); broken != nil {
+	if broken := c.keyring.set(account(server), token); broken != nil {
 		return errors.Join(err, withHint(fmt.Errorf("write to the keyring: %w", broken), "unlock it, or use --use-keyring=false for a file"))
 	}
 	return errors.Join(err, c.dir.remove(fileSession)) // an older one
@@ -58,8 +69,8 @@ func (c credentials) store(server *url.URL, token string) error {
 // forget removes what store stored. That nothing was is fine.
 func (c credentials) forget(server *url.URL) error {
 	err := c.dir.remove(fileURL, fileSession, fileOrganization)
-	if c.keyring {
-		err = errors.Join(err, keyringDelete(account(server)))
+	if c.keyring != nil {
+		err = errors.Join(err, c.keyring.remove(account(server)))
 	}
 	return err
 }

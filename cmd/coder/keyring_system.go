@@ -5,31 +5,33 @@ package main
 import (
 	"errors"
 
-	"github.com/zalando/go-keyring"
+	system "github.com/zalando/go-keyring"
 )
-
-// hasKeyring says that every user of this system has a keyring.
-const hasKeyring = true
 
 // keyringService is the name of our entries. On macOS a session goes to the
 // program that keeps it by a pipe, never as an argument that others could see.
 const keyringService = "berth"
 
-// keyringGet returns an entry, or "" if there is none.
-func keyringGet(account string) (string, error) {
-	secret, err := keyring.Get(keyringService, account)
-	if errors.Is(err, keyring.ErrNotFound) {
+// osKeyring is that of the system, which every user has.
+type osKeyring struct{}
+
+func systemKeyring() keyring { return osKeyring{} }
+
+func (osKeyring) get(account string) (string, error) {
+	secret, err := system.Get(keyringService, account)
+	if errors.Is(err, system.ErrNotFound) {
 		return "", nil
 	}
 	return secret, err
 }
 
-func keyringSet(account, secret string) error { return keyring.Set(keyringService, account, secret) }
+func (osKeyring) set(account, secret string) error {
+	return system.Set(keyringService, account, secret)
+}
 
-// keyringDelete removes an entry, if there is one.
-func keyringDelete(account string) error {
-	err := keyring.Delete(keyringService, account)
-	if errors.Is(err, keyring.ErrNotFound) {
+func (osKeyring) remove(account string) error {
+	err := system.Delete(keyringService, account)
+	if errors.Is(err, system.ErrNotFound) {
 		return nil
 	}
 	return err
