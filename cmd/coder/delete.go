@@ -11,5 +11,6 @@ func deleteCommand(g *globals) *cobra.Command {
 	cmd := tr.command(g, "Delete a workspace and what it is made of")
 	cmd.Aliases = []string{"rm"}
 	cmd.Flags().BoolVar(&tr.orphan, "orphan", false, "forget the workspace without destroying its resources")
+	cmd.Flags().BoolVar(&tr.yes, "force", false, "the same as --yes")
 	return cmd
 }
