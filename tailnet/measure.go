@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -24,13 +25,18 @@ type Measurement struct {
 }
 
 // Measure asks every relay of the map anew, over sockets of its own: those of the
-// node go on as they are. It blocks until all have answered, for some 5 s at most.
+// node go on as they are. It blocks until there is a map, which SetDERPMap begins
+// to apply, and all have answered, for some 5 s at most.
 // A node that blocks direct paths sends no UDP for this either.
 func (n *Node) Measure(ctx context.Context) (Measurement, error) {
-	relays := n.relays.upstream.Load()
-	if relays == nil {
-		return Measurement{}, errors.New("measure the network: no relay is known yet")
+	select {
+	case <-n.relays.applied:
+	case <-ctx.Done():
+		return Measurement{}, fmt.Errorf("measure the network: no relay is known yet: %w", ctx.Err())
+	case <-n.done:
+		return Measurement{}, fmt.Errorf("measure the network: %w", net.ErrClosed)
 	}
+	relays := n.relays.upstream.Load()
 	client := &netcheck.Client{NetMon: n.network, Logf: n.logf}
 	sockets := n.probeSockets(ctx, client)
 	defer sockets.close()

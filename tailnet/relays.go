@@ -39,13 +39,14 @@ type relays struct {
 	fresh   bool // given was not applied yet
 	home    int
 	changed chan struct{} // 1: given is fresh
+	applied chan struct{} // closed when upstream is set for the first time
 	echoes  chan struct{} // 1: something was heard from the home relay
 }
 
 func newRelays(n *Node) *relays {
 	return &relays{
 		node: n, plans: map[relayID]relayPlan{}, bridges: map[relayID]*bridge{},
-		changed: make(chan struct{}, 1), echoes: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), echoes: make(chan struct{}, 1), applied: make(chan struct{}),
 	}
 }
 
@@ -127,7 +128,9 @@ func (r *relays) apply(ctx context.Context) {
 		r.plan(ctx, m)
 	}
 	given := upstreamMap(m, r.plans)
-	r.upstream.Store(given)
+	if r.upstream.Swap(given) == nil {
+		close(r.applied)
+	}
 	r.node.magic.SetDERPMap(given)
 	home := r.node.Home()
 	if region := m.Regions[home]; region == nil || !hasRelay(region) {

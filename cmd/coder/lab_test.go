@@ -17,6 +17,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// The race detector has each process wait a second at its end, and there are
+	// hundreds of them. It still reports what it has seen.
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
 	// The test binary is coder when it is called so.
 	testscript.Main(m, map[string]func(){"coder": main})
 }
