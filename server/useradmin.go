@@ -216,7 +216,8 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request) error {
 }
 
 // putPassword sets the password of a user, which ends all of their sessions and
-// tokens. Who may not manage the user must know the old one.
+// tokens. Who may not manage the user must know the old one, and so must everybody
+// for their own: a session that was stolen is not to become the account.
 func (s *Server) putPassword(w http.ResponseWriter, r *http.Request) error {
 	if err := s.limitLogin(r); err != nil {
 		return err
@@ -229,7 +230,8 @@ func (s *Server) putPassword(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	if err := checkNewPassword(u, req, auth.Can(callerOf(r).Actor, auth.Manage, auth.User(u))); err != nil {
+	manages := u.ID != callerOf(r).UserID && auth.Can(callerOf(r).Actor, auth.Manage, auth.User(u))
+	if err := checkNewPassword(u, req, manages); err != nil {
 		return err
 	}
 	hash, err := auth.HashPassword(req.Password)

@@ -164,11 +164,13 @@ func TestWhoMayManageUsers(t *testing.T) {
 
 func TestUsersChangeTheirPassword(t *testing.T) {
 	d := start(t, Config{})
-	ctx, _, bob := t.Context(), d.owner(), d.member("bob")
+	ctx, owner, bob := t.Context(), d.owner(), d.member("bob")
 	const next = "another-Horse-battery-8"
-	for old, status := range map[string]int{"": http.StatusBadRequest, "wrong": http.StatusBadRequest} {
-		if err := bob.UpdatePassword(ctx, api.Me, api.UpdatePasswordRequest{OldPassword: old, Password: next}); api.StatusCode(err) != status {
-			t.Errorf("UpdatePassword with the old one as %q = %v, want %d", old, err, status)
+	for name, c := range map[string]*api.Client{"a member": bob, "the owner of the site": owner} {
+		for _, old := range []string{"", "wrong"} {
+			if err := c.UpdatePassword(ctx, api.Me, api.UpdatePasswordRequest{OldPassword: old, Password: next}); api.StatusCode(err) != http.StatusBadRequest {
+				t.Errorf("UpdatePassword of %s with the old one as %q = %v, want 400", name, old, err)
+			}
 		}
 	}
 	if err := bob.UpdatePassword(ctx, api.Me, api.UpdatePasswordRequest{OldPassword: password, Password: next}); err != nil {
