@@ -61,7 +61,7 @@ func (h *haste) session(now time.Time, established bool) {
 	case !established:
 		h.established = time.Time{}
 	case h.established.IsZero():
-		h.established = now
+		h.established, h.tries = now, 0 // a response came in time
 	}
 }
 
@@ -82,10 +82,8 @@ func (h *haste) due(now time.Time, heard bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case heard:
-		h.tries = 0
-		return false
-	case now.Sub(h.begun) < handshakePatience<<min(max(h.tries-1, 0), 8),
+	case heard,
+		now.Sub(h.begun) < handshakePatience<<min(max(h.tries-1, 0), 8),
 		now.Sub(h.answered) < answerTime,
 		!h.established.IsZero() && now.Sub(h.established) < silentSession:
 		return false

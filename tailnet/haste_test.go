@@ -51,6 +51,24 @@ func TestHasteSlows(t *testing.T) {
 	}
 }
 
+// TestHasteAfterASession: a peer that was reached is not waited for longer the
+// next time.
+func TestHasteAfterASession(t *testing.T) {
+	start := time.Unix(1e9, 0)
+	h := newHaste(start)
+	for d := time.Duration(0); d < time.Minute; d += 100 * time.Millisecond {
+		h.anew(start.Add(d), false, func() {})
+	}
+	at := start.Add(time.Hour)
+	h.session(at, true)
+	h.session(at.Add(time.Minute), false)
+	for _, d := range []time.Duration{time.Minute, time.Minute + handshakePatience} {
+		if !h.anew(at.Add(d), false, func() {}) {
+			t.Errorf("anew %v after a session began = false, want true", d)
+		}
+	}
+}
+
 // TestResponseWaitsForForgetting: what WireGuard gets after that is the response
 // to a handshake that it does not know any more.
 func TestResponseWaitsForForgetting(t *testing.T) {
