@@ -16,7 +16,7 @@ const (
 
 	// gsoMax is the largest packet taken from the stack; its headers are
 	// reckoned with 160 bytes there, so it is cut into exactly two for a relay.
-	gsoMax = 2*(RelayMTU-ipv6HeaderLen-tcpHeaderLen-timestampLen) + header.TCPTotalHeaderMaximumSize + 1
+	gsoMax = 2*(largestPacket-ipv6HeaderLen-tcpHeaderLen-timestampLen) + header.TCPTotalHeaderMaximumSize + 1
 
 	// timestampLen is the size of the option that every segment carries.
 	timestampLen = 12

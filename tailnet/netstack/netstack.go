@@ -30,6 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tailscale/wireguard-go/device"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
@@ -46,8 +47,11 @@ const (
 
 	// RelayMTU is the largest packet sent through a relay. Larger ones gain
 	// nothing more (1.25 Gbit/s at 32000, 1.29 at 60000) and the frame with
-	// its WireGuard header must stay under the relay's 64 KiB.
-	RelayMTU = 32000
+	// its WireGuard header must stay under the relay's 64 KiB. WireGuard's
+	// buffers are smaller on Windows (2 KB): it would drop what does not fit.
+	RelayMTU = min(largestPacket, device.MaxContentSize)
+
+	largestPacket = 32000
 
 	// defaultInFlight is the bound on packets inside WireGuard, per direction:
 	// the smallest that does not cost throughput.
