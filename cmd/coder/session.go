@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 
@@ -154,11 +152,7 @@ func addHeader(h http.Header, pair string) error {
 }
 
 func runHeaderCommand(ctx context.Context, command string, server *url.URL) (string, error) {
-	shell := []string{"sh", "-c"}
-	if runtime.GOOS == "windows" {
-		shell = []string{"cmd.exe", "/c"}
-	}
-	cmd := exec.CommandContext(ctx, shell[0], append(shell[1:], command)...)
+	cmd := shellCommand(ctx, command)
 	cmd.Env = append(os.Environ(), "CODER_URL="+server.String())
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
