@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os/exec"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -39,13 +37,7 @@ func (o *opener) register(cmd *cobra.Command) {
 // for the user to open.
 func (o *opener) open(cmd *cobra.Command, link string) error {
 	if !o.printOnly {
-		program := map[string][]string{
-			"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"},
-		}[runtime.GOOS]
-		if program == nil {
-			program = []string{"xdg-open"}
-		}
-		if exec.CommandContext(cmd.Context(), program[0], append(program[1:], link)...).Run() == nil {
+		if openLink(cmd.Context(), link) == nil {
 			return nil
 		}
 		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing here opens links. Open this one:")
