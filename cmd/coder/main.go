@@ -25,6 +25,7 @@ func main() {
 func run() (code int) {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
+	defer showEscapes()()
 	g := &globals{}
 	defer func() {
 		if r := recover(); r != nil {

@@ -51,7 +51,7 @@ func (o *sshOptions) session(ctx context.Context, stream net.Conn, req sshclient
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer cancel()
-	keys := &keyboard{in: os.Stdin, quit: cancel}
+	keys := &keyboard{in: rawKeys(os.Stdin), quit: cancel}
 	beside.Go(func() { followSize(ctx, s.Resize) })
 	beside.Go(func() { watchStall(ctx, w.conn, stream.(*countingConn)) })
 	err = relay(ctx, s, keys)

@@ -33,8 +33,14 @@ func makeRaw(fd int) (restore func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	restoreOutput := rawOutput()
 	var once sync.Once
-	return func() { once.Do(func() { term.Restore(fd, before) }) }, nil
+	return func() {
+		once.Do(func() {
+			restoreOutput()
+			term.Restore(fd, before)
+		})
+	}, nil
 }
 
 // followSize tells each new size of the terminal until ctx ends or resize fails.

@@ -286,7 +286,7 @@ func (a *attaching) show(ctx context.Context, client *pty.Client, id uuid.UUID) 
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer cancel()
-	keys := &keyboard{in: os.Stdin, quit: cancel}
+	keys := &keyboard{in: rawKeys(os.Stdin), quit: cancel}
 	go func() { // left behind in its read of the keyboard
 		_, _ = io.Copy(client, keys)
 	}()
