@@ -14,6 +14,9 @@ import (
 // as the end of the wait may be late.
 const skipPoll = 50
 
+// waySkip is how the user goes on without start scripts.
+const waySkip = "Enter"
+
 // lineTyped returns a channel that is closed when the user has typed a line. It
 // takes that line and nothing more; stop ends the wait.
 func lineTyped(in *os.File) (typed <-chan struct{}, stop func()) {

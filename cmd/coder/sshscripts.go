@@ -28,7 +28,7 @@ func awaitScripts(ctx context.Context, c *api.Client, a api.Agent, p *progress, 
 	var skip <-chan struct{}
 	if interactive && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) {
 		p.end()
-		fmt.Fprintf(os.Stderr, "The start scripts of agent %s still run%s. Enter goes on without them.\n", printable(a.Name), blockingNames(a))
+		fmt.Fprintf(os.Stderr, "The start scripts of agent %s still run%s. %s goes on without them.\n", printable(a.Name), blockingNames(a), waySkip)
 		typed, stop := lineTyped(os.Stdin)
 		defer stop()
 		skip = typed
