@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,7 @@ func completionCommand() *cobra.Command {
 		Use:   "completion [SHELL]",
 		Short: "Print a script that lets a shell complete commands, flags and workspaces",
 		Long: "Print a script that lets a shell complete commands, flags and names of workspaces. Without\n" +
-			"a shell it is for the one of $SHELL. In the start file of the shell:\n\n" +
+			"a shell it is for the one of $SHELL, or PowerShell on Windows. In the start file of the shell:\n\n" +
 			"  bash        source <(coder completion bash)\n" +
 			"  zsh         source <(coder completion zsh)          # after compinit\n" +
 			"  fish        coder completion fish | source\n" +
@@ -62,7 +63,7 @@ func completionCommand() *cobra.Command {
 				shell = args[0]
 			}
 			if shell == "" {
-				shell = strings.TrimSuffix(filepath.Base(os.Getenv("SHELL")), ".exe")
+				shell = usualShell(os.Getenv("SHELL"), runtime.GOOS)
 			}
 			write := completionScripts[shell]
 			if write == nil {
@@ -75,4 +76,13 @@ func completionCommand() *cobra.Command {
 	// Its only error is that there is no such flag.
 	_ = cmd.RegisterFlagCompletionFunc("shell", cobra.FixedCompletions(cmd.ValidArgs, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// usualShell is the shell whose program $SHELL names. Windows has no such variable,
+// but some shells there set it.
+func usualShell(program, system string) string {
+	if program == "" && system == "windows" {
+		return "powershell"
+	}
+	return strings.TrimSuffix(filepath.Base(program), ".exe")
 }

@@ -49,6 +49,19 @@ func TestBashCompletes(t *testing.T) {
 	}
 }
 
+func TestUsualShell(t *testing.T) {
+	for _, c := range []struct{ program, system, want string }{
+		{"/usr/bin/zsh", "linux", "zsh"},
+		{"", "linux", "."},
+		{"", "windows", "powershell"},
+		{"/usr/bin/bash.exe", "windows", "bash"},
+	} {
+		if got := usualShell(c.program, c.system); got != c.want {
+			t.Errorf("usualShell(%q, %s) = %q, want %q", c.program, c.system, got, c.want)
+		}
+	}
+}
+
 // words are the first ones of the lines: descriptions follow some.
 func words(lines string) []string {
 	var all []string
