@@ -33,7 +33,7 @@ func TestOnWindows(t *testing.T) {
 	w.user, w.drive = w.OnWindows(w.client)
 	w.user.MustRun("login", w.server.URL, "--token", token)
 	for _, does := range []func(*testing.T){
-		w.session, w.command, w.terminal, w.configSSH, w.openSSH, w.portForward, w.headerCommand, w.doctor, w.link, w.completion, w.logout,
+		w.session, w.command, w.relayed, w.terminal, w.configSSH, w.openSSH, w.portForward, w.headerCommand, w.doctor, w.link, w.completion, w.logout,
 	} {
 		does(t)
 	}
@@ -80,6 +80,17 @@ func (w *onWindows) command(t *testing.T) {
 	cmd.Stdin = bytes.NewReader(sent)
 	if r := w.Run(cmd); r.Code != 7 || r.Stderr != "two\n" || r.Stdout != string(sent) {
 		t.Errorf("the command = %d with %d bytes and %q, want 7, %d and two", r.Code, len(r.Stdout), r.Stderr, len(sent))
+	}
+}
+
+// relayed moves more than small packets through the relay, which carries larger ones
+// than WireGuard has room for on Windows.
+func (w *onWindows) relayed(t *testing.T) {
+	const size = 3_000_000
+	cmd := w.user.Coder(within(t, patience), "--disable-direct-connections", "ssh", "ws", "--", fmt.Sprintf("wc -c >&2; head -c %d /dev/zero", size))
+	cmd.Stdin = bytes.NewReader(make([]byte, size))
+	if r := w.Run(cmd); r.Code != 0 || r.Stderr != fmt.Sprintln(size) || len(r.Stdout) != size {
+		t.Errorf("%d bytes each way through the relay = %d with %d bytes, and %q there", size, r.Code, len(r.Stdout), r.Stderr)
 	}
 }
 
