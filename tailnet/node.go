@@ -203,12 +203,18 @@ func (n *Node) startMagic(metrics *usermetric.Registry) (err error) {
 	if n.cfg.BlockDirect {
 		listener = noUDP{}
 	}
-	n.magic, err = magicsock.NewConn(magicsock.Options{
+	options := magicsock.Options{
 		EventBus: n.events, NetMon: n.network, Metrics: metrics, Logf: n.logf,
 		HealthTracker: health.NewTracker(n.events), // without one, upstream prints stacks to stderr where $CI is set
 		Port:          n.cfg.ListenPort, TestOnlyPacketListener: listener, DisablePortMapper: true,
 		EndpointsFunc: n.endpointsChanged, OnDERPRecv: n.relayReceived, IdleFunc: n.idle,
-	})
+	}
+	n.magic, err = magicsock.NewConn(options)
+	if err != nil && !n.cfg.BlockDirect { // a sandbox, or a system that lets nobody have UDP
+		n.log.Warn("no UDP socket to be had, everything goes through the relay", "err", err)
+		options.TestOnlyPacketListener = noUDP{}
+		n.magic, err = magicsock.NewConn(options)
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -120,4 +121,18 @@ func (r *testRelay) derpMap() *derpmap.Map {
 
 func readWriter(c net.Conn) *bufio.ReadWriter {
 	return bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c))
+}
+
+// noSockets is a system that lets nobody have UDP.
+type noSockets struct{}
+
+func (noSockets) ListenPacket(context.Context, string, string) (net.PacketConn, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func TestWithoutUDPSocketsIsRelayed(t *testing.T) {
+	p := startPair(t, startRelay(t), func(cfg *Config) { cfg.PacketListener = noSockets{} })
+	serve(t, p.b, 7, echo)
+	awaitPath(t, p.a, p.addrB, false)
+	p.dial(t, 7)
 }
