@@ -42,13 +42,21 @@ type editor struct {
 
 // newEditor writes the configuration: what there is for the hosts named
 // prefix--*, and the flags of coder before and after its ssh.
+//
+// The options that the server sends stand first, as ssh takes the first of a name:
+// the extension for VS Code replaces its own by them.
 func newEditor(t *testing.T, p *place, name, prefix string, before, after []string, sessionType string) *editor {
 	t.Helper()
 	e := &editor{p: p, config: filepath.Join(p.Dir(name), "config"), net: p.Dir(name + "-net"), log: p.Dir(name + "-log")}
 	proxy := slices.Concat([]string{p.binary, "--global-config", p.server.config}, before, []string{"ssh"}, after,
 		[]string{"--network-info-dir", e.net, "--log-dir", e.log, "-v", "--ssh-host-prefix", prefix + "--", "--", "%h"})
-	section := fmt.Sprintf(`Host %s--*
-  ConnectTimeout 0
+	section := fmt.Sprintf("Host %s--*\n", prefix)
+	if sessionType == "vscode" {
+		for name, value := range p.sentSSHOptions(t) {
+			section += fmt.Sprintf("  %s %s\n", name, value)
+		}
+	}
+	section += fmt.Sprintf(`  ConnectTimeout 0
   LogLevel ERROR
   ProxyCommand %s
   ServerAliveCountMax 3
@@ -56,12 +64,35 @@ func newEditor(t *testing.T, p *place, name, prefix string, before, after []stri
   SetEnv CODER_SSH_SESSION_TYPE=%s
   StrictHostKeyChecking no
   UserKnownHostsFile /dev/null
-`, prefix, strings.Join(proxy, " "), sessionType)
+`, strings.Join(proxy, " "), sessionType)
 	if err := os.WriteFile(e.config, []byte(section), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	e.host = prefix + "--admin--ws.main"
 	return e
+}
+
+// sentSSHOptions are what the server wants in configurations of OpenSSH.
+func (p *place) sentSSHOptions(t *testing.T) map[string]string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(within(t, patience), http.MethodGet, p.server.URL+"/api/v2/deployment/ssh", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Coder-Session-Token", strings.TrimSpace(p.user.MustRun("login", "token")))
+	transport := &http.Transport{DialContext: hostDialer{p.client}.DialContext, DisableKeepAlives: true}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		t.Fatalf("ask for the options of OpenSSH: %v", err)
+	}
+	defer resp.Body.Close()
+	var sent struct {
+		Options map[string]string `json:"ssh_config_options"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&sent); err != nil {
+		t.Fatalf("ask for the options of OpenSSH: %s: %v", resp.Status, err)
+	}
+	return sent.Options
 }
 
 // start starts ssh with the editor's configuration, and nothing in its
@@ -169,6 +200,28 @@ func TestVSCodeSession(t *testing.T) {
 }
 
 // mustTellOfThePath looks for the two files that the extensions read while ssh,
+// TestVSCodeOutage keeps the network away for longer than OpenSSH waits for a sign
+// of life by what the extension writes: the session goes on afterwards.
+func TestVSCodeOutage(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	e := newEditor(t, p, "vscode", "coder-vscode."+editorHost, nil, []string{"--disable-autostart", "--stdio", "--usage-app=vscode"}, "vscode")
+	ssh, input, _ := e.start(t, e.host, "cat")
+	said := func(word string) {
+		t.Helper()
+		if _, err := io.WriteString(input, word+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ssh.WaitLine(within(t, patience), word); err != nil {
+			t.Fatalf("the echo of %q: %v\n%s", word, err, ssh.Output())
+		}
+	}
+	said("before")
+	p.client.Link().Set(netlab.Conditions{Down: true})
+	passes(t, 45*time.Second)
+	p.client.Link().Set(netlab.Conditions{})
+	said("after")
+}
+
 // which has that process id, is connected.
 func (e *editor) mustTellOfThePath(t *testing.T, pid int) {
 	t.Helper()

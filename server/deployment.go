@@ -30,9 +30,15 @@ func (s *Server) getBuildInfo(w http.ResponseWriter, _ *http.Request) error {
 	})
 }
 
+// sshOptions are for the configurations that clients write. Those of editors have
+// OpenSSH ask for a sign of life and end a session after 40 s without one; a session
+// outlives any outage, so that OpenSSH is told not to ask. coder ssh --stdio sees to
+// it that dead ones end.
+var sshOptions = map[string]string{"ServerAliveInterval": "0"}
+
 func (s *Server) getSSHConfig(w http.ResponseWriter, _ *http.Request) error {
 	return ok(w, api.SSHConfig{
-		HostnamePrefix: "coder.", HostnameSuffix: hostnameSuffix, SSHConfigOptions: map[string]string{},
+		HostnamePrefix: "coder.", HostnameSuffix: hostnameSuffix, SSHConfigOptions: sshOptions,
 	})
 }
 
