@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 want='ssh:openssh-client sshd:openssh-server sftp:openssh-client rsync:rsync nginx:nginx-light
 ip:iproute2 iptables:iptables git:git gcc:gcc setpriv:util-linux zstd:zstd curl:curl wget:wget
 sshfs:sshfs xauth:xauth gpg:gpg gpg-agent:gpg-agent gpgconf:gpgconf ssh-agent:openssh-client ansible:ansible-core script:bsdutils ps:procps unzip:unzip
-node:nodejs npm:npm vim:vim tmux:tmux chromium:chromium /usr/lib/wine/wine64:wine64
+node:nodejs npm:npm vim:vim emacs:emacs-nox tmux:tmux chromium:chromium /usr/lib/wine/wine64:wine64
 systemctl:systemd dbus-daemon:dbus useradd:passwd mkfs.ext4:e2fsprogs mount:mount unshare:util-linux'
 missing=''
 for pair in $want; do
