@@ -14,7 +14,6 @@ func externalCommand(g *globals) *cobra.Command {
 		Use:   "external-workspaces",
 		Short: "Work with workspaces on machines that exist already",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(externalInstructionsCommand(g))
 	return cmd

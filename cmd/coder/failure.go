@@ -57,9 +57,9 @@ func report(w io.Writer, cmd *cobra.Command, err error) int {
 	case errors.As(err, &sig):
 		return 128 + int(sig.Signal)
 	}
-	fmt.Fprintln(w, "error: "+describe(err))
+	fmt.Fprintln(w, "error: "+printableLines(describe(err)))
 	if hint := hintFor(cmd, err); hint != "" {
-		fmt.Fprintln(w, "hint: "+hint)
+		fmt.Fprintln(w, "hint: "+printable(hint))
 	}
 	if other := (withStatus{}); errors.As(err, &other) {
 		return other.status
@@ -72,13 +72,9 @@ func describe(err error) string {
 	text := err.Error()
 	var broken *url.Error
 	if errors.As(err, &broken) {
-		reason := broken.Err.Error()
-		if errors.Is(err, context.DeadlineExceeded) {
-			reason = "no answer in time"
-		}
-		text = strings.Replace(text, broken.Error(), reason, 1)
+		text = strings.Replace(text, broken.Error(), broken.Err.Error(), 1)
 	}
-	return text
+	return strings.ReplaceAll(text, context.DeadlineExceeded.Error(), "no answer in time")
 }
 
 func hintFor(cmd *cobra.Command, err error) string {
@@ -92,12 +88,17 @@ func hintFor(cmd *cobra.Command, err error) string {
 		return h.hint
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized:
 		return "coder login " + baseOf(refused.URL)
-	case errors.As(err, &broken):
+	case errors.As(err, &broken) && broken.Op != "parse":
 		return "is " + baseOf(broken.URL) + " the right server, and is it running?"
-	case cmd != nil && strings.HasPrefix(err.Error(), "unknown command"):
+	case cmd != nil && wrongUse(err.Error()):
 		return cmd.CommandPath() + " --help"
 	}
 	return ""
+}
+
+// wrongUse knows the errors of cobra about words of a command line.
+func wrongUse(text string) bool {
+	return strings.HasPrefix(text, "unknown command") || strings.Contains(text, " arg(s), ")
 }
 
 // baseOf cuts the path of a call off the URL of the server.

@@ -66,7 +66,11 @@ func (l *login) address(ctx context.Context, args []string) (string, error) {
 	if stored, err := l.g.serverURL(); stored != "" || err != nil {
 		return stored, err
 	}
-	return l.ask.text(ctx, "URL of the server", "the URL as an argument")
+	address, err := l.ask.text(ctx, "URL of the server", "the URL as an argument")
+	if err == nil && address == "" {
+		err = errDeclined
+	}
+	return address, err
 }
 
 func (l *login) run(cmd *cobra.Command, address string) error {
@@ -120,11 +124,12 @@ func (l *login) token(ctx context.Context, c *api.Client) (string, error) {
 // given uses the token from flag or environment: as it is, or to make a key
 // that can be revoked by itself.
 func (l *login) given(ctx context.Context, c *api.Client) (string, error) {
-	if l.useAsIs {
-		return l.g.token, nil
+	token, err := checkToken(l.g.token)
+	if err != nil || l.useAsIs {
+		return token, err
 	}
 	with := *c
-	with.Token = l.g.token
+	with.Token = token
 	key, err := with.CreateSessionKey(ctx, api.Me)
 	if api.StatusCode(err) == http.StatusUnauthorized {
 		return "", withHint(fmt.Errorf("sign in: %w", err), "get a new token at "+c.URL.String()+"/cli-auth")
@@ -163,7 +168,11 @@ func (l *login) interactive(ctx context.Context, c *api.Client) (string, error) 
 		return "", err
 	}
 	if email == "" {
-		return l.ask.secret(ctx, "Token", "--token")
+		token, err := l.ask.secret(ctx, "Token", "--token")
+		if err != nil {
+			return "", err
+		}
+		return checkToken(token)
 	}
 	password, err := l.ask.secret(ctx, "Password", "--token")
 	if err != nil {

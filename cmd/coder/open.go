@@ -19,7 +19,6 @@ func openCommand(g *globals) *cobra.Command {
 		Use:   "open",
 		Short: "Open a workspace in an editor, or an app of it",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(openEditorCommand(g), openAppCommand(g))
 	return cmd

@@ -149,6 +149,16 @@ func printable(text string) string {
 	}, text)
 }
 
+// printableLines is printable for a text of several lines.
+func printableLines(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
 // ago tells how long since t as people say it; "never" for no time.
 func ago(t, now time.Time) string {
 	if t.IsZero() {

@@ -109,7 +109,7 @@ func (p *prompts) can(question, instead string) error {
 	if p.terminal() {
 		return nil
 	}
-	return withHint(fmt.Errorf("%s: stdin is not a terminal to answer at", strings.ToLower(question)), "give "+instead)
+	return withHint(fmt.Errorf("%s: stdin is not a terminal to answer at", strings.ToLower(question[:1])+question[1:]), "give "+instead)
 }
 
 // answer waits for read, or for the user to interrupt; then read is left

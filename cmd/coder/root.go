@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,8 +18,11 @@ func rootCommand(g *globals) *cobra.Command {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return readEnv(cmd.Flags()) },
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if version {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0: // cobra overlooks empty ones
+				return cobra.NoArgs(cmd, args)
+			case version:
 				return printVersion(cmd.OutOrStdout(), "text")
 			}
 			return cmd.Help()
@@ -42,7 +46,49 @@ func rootCommand(g *globals) *cobra.Command {
 		versionCommand(), completionCommand(), statCommand(), dotfilesCommand(g),
 		serverCommand(), agentCommand(), gitsshCommand(), homePersistCommand(),
 	)
+	root.SetHelpCommand(helpCommand())
+	for _, cmd := range root.Commands() {
+		refuseUnknown(cmd)
+	}
 	return root
+}
+
+// refuseUnknown has a command that is nothing but its sub-commands refuse what
+// is none of them; cobra would show help, and call that a success.
+func refuseUnknown(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		refuseUnknown(sub)
+	}
+	if cmd.HasSubCommands() && !cmd.Runnable() {
+		cmd.Args, cmd.DisableFlagsInUseLine = cobra.NoArgs, true
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+}
+
+// helpCommand is cobra's, but what is no command is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND...]",
+		Short: "Show what a command does",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			if found, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, sub := range found.Commands() {
+					if sub.IsAvailableCommand() {
+						names = append(names, sub.Name())
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return withHint(fmt.Errorf("there is no command %q", strings.Join(args, " ")), "coder --help")
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
 }
 
 // globals are the flags that every command takes, before or after its name.

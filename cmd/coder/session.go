@@ -107,13 +107,27 @@ func (g *globals) serverURL() (string, error) {
 // the server.
 func (g *globals) sessionToken(server *url.URL) (string, error) {
 	if g.token != "" {
-		return g.token, nil
+		return checkToken(g.token)
 	}
 	kept, err := g.credentials()
 	if err != nil {
 		return "", err
 	}
-	return kept.token(server)
+	token, err := kept.token(server)
+	if err != nil {
+		return "", err
+	}
+	return checkToken(token)
+}
+
+// checkToken returns a token without blanks around it, unless no request can carry
+// it: a file with something else in it, say.
+func checkToken(token string) (string, error) {
+	token = strings.TrimSpace(token)
+	if !httpguts.ValidHeaderFieldValue(token) {
+		return "", withHint(errors.New("the session token has characters that no token has"), "coder login makes a new session; --token and CODER_SESSION_TOKEN count for more than it")
+	}
+	return token, nil
 }
 
 // headers are what --header and --header-command add to every request.

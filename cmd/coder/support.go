@@ -20,7 +20,6 @@ func supportCommand(g *globals) *cobra.Command {
 		Use:   "support",
 		Short: "Help those who are to find a fault",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(supportBundleCommand(g))
 	return cmd

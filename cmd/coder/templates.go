@@ -15,7 +15,6 @@ func templatesCommand(g *globals) *cobra.Command {
 		Aliases: []string{"template"},
 		Short:   "Work with templates",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(templatesListCommand(g), templatesEditCommand(g))
 	return cmd

@@ -18,7 +18,6 @@ func tokensCommand(g *globals) *cobra.Command {
 		Aliases: []string{"token"},
 		Short:   "Work with API tokens",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(tokensCreateCommand(g), tokensListCommand(g), tokensViewCommand(g), tokensRemoveCommand(g))
 	return cmd
