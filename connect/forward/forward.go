@@ -64,7 +64,7 @@ func Listen(rule Rule, cfg Config) (*Forward, error) {
 	var err error
 	if rule.Network == "udp" {
 		f.packets, err = onAddresses(rule.Listen, func(address string) (net.PacketConn, net.Addr, error) {
-			pc, err := net.ListenPacket("udp", address)
+			pc, err := net.ListenPacket(family("udp", rule.Listen.Host), address)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -106,6 +106,31 @@ func TestFreePortIsTheSameOnBothAddresses(t *testing.T) {
 	}
 }
 
+// An address is that address only: Go would listen on those of the other family
+// too, which others can reach.
+func TestAddressOfOneFamily(t *testing.T) {
+	for _, network := range []string{"tcp", "udp"} {
+		for host, want := range map[string]string{"0.0.0.0": "0.0.0.0", "127.0.0.1": "127.0.0.1", "::": "[::]", "::1": "[::1]"} {
+			f, err := Listen(Rule{Network: network, Listen: Endpoint{Host: host}, Target: Endpoint{Port: 1}}, Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Stop()
+			at := f.Addresses()[0]
+			if !strings.HasPrefix(at, want+":") {
+				t.Errorf("%s %s listens on %s", network, host, at)
+			}
+			if network != "tcp" || host != "::" {
+				continue
+			}
+			if c, err := net.Dial("tcp4", "127.0.0.1"+strings.TrimPrefix(at, "[::]")); err == nil {
+				c.Close()
+				t.Error(":: is reached by IPv4")
+			}
+		}
+	}
+}
+
 func TestTakenPortIsAnError(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -42,6 +42,19 @@ func onAddresses[T io.Closer](at Endpoint, open func(address string) (T, net.Add
 	return []T{first}, nil // this machine has no IPv6
 }
 
+// family is network for the kind of address that host is: Go would take 0.0.0.0
+// for every address, those of IPv6 too.
+func family(network, host string) string {
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return network
+	case addr.Is4():
+		return network + "4"
+	}
+	return network + "6"
+}
+
 func listenStream(at Endpoint) ([]net.Listener, error) {
 	if at.Path != "" {
 		ln, err := listenUnix(at.Path)
@@ -51,7 +64,7 @@ func listenStream(at Endpoint) ([]net.Listener, error) {
 		return []net.Listener{ln}, nil
 	}
 	return onAddresses(at, func(address string) (net.Listener, net.Addr, error) {
-		ln, err := net.Listen("tcp", address)
+		ln, err := net.Listen(family("tcp", at.Host), address)
 		if err != nil {
 			return nil, nil, err
 		}

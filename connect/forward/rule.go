@@ -51,7 +51,7 @@ func Parse(network, list string) ([]Rule, error) {
 			return nil, fmt.Errorf("%q: %w", text, err)
 		}
 		if rules = append(rules, more...); len(rules) > maxRules {
-			return nil, fmt.Errorf("more than %d ports", maxRules)
+			return nil, fmt.Errorf("%q: more than %d ports", text, maxRules)
 		}
 	}
 	return rules, nil
