@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/berthdev/berth/connect"
@@ -57,6 +61,9 @@ func (f *forwarding) apply(ctx context.Context, followed map[uint16]*forward.For
 		if p.Own != nil && !*p.Own {
 			continue
 		}
+		if f.isOwn(p) {
+			continue
+		}
 		listening[p.Port] = true
 		if _, known := followed[p.Port]; known || len(followed) >= maxFollowed {
 			continue
@@ -74,6 +81,24 @@ func (f *forwarding) apply(ctx context.Context, followed map[uint16]*forward.For
 			delete(followed, port)
 		}
 	}
+}
+
+// isOwn reports whether a port is one on which this process listens, for another
+// port: the workspace is this very machine, and each forward would be forwarded.
+func (f *forwarding) isOwn(p connect.ListeningPort) bool {
+	if p.Process == "" || !strings.HasPrefix(filepath.Base(os.Args[0]), p.Process) { // which Linux cuts
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fw := range f.all {
+		for _, address := range fw.Addresses() {
+			if at, err := netip.ParseAddrPort(address); err == nil && at.Port() == p.Port {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // beginNear forwards the same port here or, when that cannot be had, a free one.
