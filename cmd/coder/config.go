@@ -44,20 +44,41 @@ func (d configDir) read(name string) (string, error) {
 // write replaces a file at once: a reader sees the old or the new content. Only
 // the user may read it.
 func (d configDir) write(name, content string) error {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
+	temporary, err := d.prepare(name, content)
+	if err != nil {
 		return err
+	}
+	defer os.Remove(temporary) // nothing left of it after the rename
+	return os.Rename(temporary, filepath.Join(string(d), name))
+}
+
+// writePair replaces two files that belong together, once there is room for both.
+func (d configDir) writePair(first, content, second, other string) error {
+	temporary, err := d.prepare(first, content)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary)
+	if err := d.write(second, other); err != nil {
+		return err
+	}
+	return os.Rename(temporary, filepath.Join(string(d), first))
+}
+
+// prepare writes what a file is to hold to one beside it, and returns its path.
+func (d configDir) prepare(name, content string) (path string, err error) {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return "", err
 	}
 	f, err := os.CreateTemp(string(d), name+".*") // mode 0600
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer os.Remove(f.Name()) // nothing left of it after the rename
 	_, err = f.WriteString(content + "\n")
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", f.Name(), err)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
 	}
-	return os.Rename(f.Name(), filepath.Join(string(d), name))
+	return f.Name(), nil
 }
 
 // remove deletes files; those that are missing are fine.

@@ -56,10 +56,10 @@ func (c credentials) token(server *url.URL) (string, error) {
 
 // store remembers a session and its server.
 func (c credentials) store(server *url.URL, token string) error {
-	err := c.dir.write(fileURL, server.String())
-	if c.keyring == nil {
-		return errors.Join(err, c.dir.write(fileSession, token))
+	if c.keyring == nil { // a session of one server must not go to another
+		return c.dir.writePair(fileURL, server.String(), fileSession, token)
 	}
+	err := c.dir.write(fileURL, server.String())
 	if broken := c.keyring.set(account(server), token); broken != nil {
 		return errors.Join(err, withHint(fmt.Errorf("write to the keyring: %w", broken), "unlock it, or use --use-keyring=false for a file"))
 	}
