@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,13 +71,14 @@ func (o *doctor) run(cmd *cobra.Command, g *globals) (err error) {
 	}
 	out := cmd.OutOrStdout()
 	var all []finding
+	var unsaid error
 	failed, err := o.examine(cmd.Context(), g, func(f diagnose.Finding) {
 		if o.output == "text" {
-			printFinding(out, f)
+			unsaid = cmp.Or(unsaid, printFinding(out, f))
 		}
 		all = append(all, findingOf(f))
 	})
-	if err != nil {
+	if err = errors.Join(err, unsaid); err != nil {
 		return err
 	}
 	if o.output == "json" {
@@ -122,13 +124,15 @@ func findingOf(f diagnose.Finding) finding {
 	return finding{f.What, "error", describe(f.Err), f.Hint}
 }
 
-func printFinding(out io.Writer, found diagnose.Finding) {
+func printFinding(out io.Writer, found diagnose.Finding) error {
 	f := findingOf(found)
 	word := map[string]string{"ok": "ok", "warning": "warn", "error": "FAIL"}[f.Status]
-	fmt.Fprintf(out, "%-4s  %-9s %s\n", word, f.Check, printable(f.Text))
+	text := fmt.Sprintf("%-4s  %-9s %s\n", word, f.Check, printable(f.Text))
 	if f.Hint != "" {
-		fmt.Fprintf(out, "%15s %s\n", "", printable(f.Hint))
+		text += fmt.Sprintf("%15s %s\n", "", printable(f.Hint))
 	}
+	_, err := io.WriteString(out, text)
+	return err
 }
 
 func (o *doctor) signedIn(ctx context.Context) diagnose.Finding {

@@ -67,7 +67,10 @@ func (o *logsOptions) run(cmd *cobra.Command, g *globals, name string) error {
 	for _, l := range lines {
 		out.line(l.CreatedAt, "build", l.LogLevel == "error", l.Output)
 	}
-	return o.agents(ctx, c, b, t.agent, out)
+	if err := o.agents(ctx, c, b, t.agent, out); err != nil {
+		return err
+	}
+	return out.err
 }
 
 // pick is the build that was asked for.
@@ -82,7 +85,11 @@ func (o *logsOptions) pick(ctx context.Context, c *api.Client, ws api.Workspace)
 	if n <= 0 {
 		n += ws.LatestBuild.BuildNumber
 	}
-	return c.BuildByNumber(ctx, ws.OwnerName, ws.Name, n)
+	b, err := c.BuildByNumber(ctx, ws.OwnerName, ws.Name, n)
+	if err != nil {
+		err = fmt.Errorf("build %d of workspace %q: %w", n, ws.Name, err)
+	}
+	return b, err
 }
 
 // agents prints what the scripts of agents say, all of them or the one of that
@@ -131,7 +138,7 @@ func followAgent(ctx context.Context, c *api.Client, a api.Agent, last int64, ou
 		case ctx.Err() != nil:
 			return nil
 		case err == nil || api.StatusCode(err) != 0 || out.err != nil:
-			return errors.Join(err, out.err)
+			return err
 		}
 		select {
 		case <-time.After(pause):

@@ -58,25 +58,35 @@ func (f *format[T]) print(w io.Writer, rows []T, as any) error {
 }
 
 func registerFormat(cmd *cobra.Command, output *string, chosen *[]string, columns []header) {
-	var names, shown []string
+	var shown []string
 	for _, c := range columns {
-		names = append(names, c.name)
 		if !c.hidden {
 			shown = append(shown, c.name)
 		}
 	}
 	cmd.Flags().StringVarP(output, "output", "o", "table", "output `format`: table or json")
-	cmd.Flags().StringSliceVarP(chosen, "column", "c", shown, "`columns` of the table; there are: "+strings.Join(names, ", "))
+	cmd.Flags().StringSliceVarP(chosen, "column", "c", shown, "`columns` of the table; there are: "+nameAll(columns))
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		_, err := pickColumns(columns, *chosen)
+		if usual := cmd.Flags().Lookup("output").DefValue; err == nil && *output != usual {
+			err = checkFormat(*output)
+		}
+		return err
+	}
+}
+
+func checkFormat(output string) error {
+	if output != "table" && output != "json" {
+		return fmt.Errorf("unknown output format %q, want table or json", output)
+	}
+	return nil
 }
 
 func printFormat(w io.Writer, output string, as any, table func() error) error {
-	switch output {
-	case "json":
+	if output == "json" {
 		return printJSON(w, as)
-	case "table":
-		return table()
 	}
-	return fmt.Errorf("unknown output format %q, want table or json", output)
+	return table()
 }
 
 // printColumns writes a table of the chosen columns; value is that of a row and
@@ -101,14 +111,22 @@ func pickColumns(headers []header, chosen []string) (places []int, err error) {
 	for _, name := range chosen {
 		i := slices.IndexFunc(headers, func(h header) bool { return strings.EqualFold(h.name, strings.TrimSpace(name)) })
 		if i < 0 {
-			return nil, fmt.Errorf("unknown column %q", name)
+			return nil, withHint(fmt.Errorf("unknown column %q", name), "the columns: "+nameAll(headers))
 		}
 		places = append(places, i)
 	}
 	if len(places) == 0 {
-		return nil, errors.New("no columns given")
+		return nil, errors.New("--column: no columns given")
 	}
 	return places, nil
+}
+
+func nameAll(headers []header) string {
+	var names []string
+	for _, h := range headers {
+		names = append(names, h.name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // printTable aligns the cells, two blanks between columns.
