@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -60,7 +62,7 @@ func statePullCommand(g *globals) *cobra.Command {
 			case err != nil:
 				return err
 			case len(args) == 2:
-				return os.WriteFile(args[1], state, 0o600)
+				return writeSecret(args[1], state)
 			}
 			_, err = cmd.OutOrStdout().Write(state)
 			return err
@@ -112,10 +114,36 @@ func readState(file string) (state []byte, err error) {
 	} else {
 		state, err = os.ReadFile(file)
 	}
-	if err == nil && len(state) == 0 {
-		err = errors.New("the state is empty")
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the state: %w", err)
+	case len(state) == 0:
+		return nil, errors.New("the state is empty")
+	case !json.Valid(state):
+		return nil, errors.New("the state is not JSON, which Terraform keeps it as")
 	}
-	return state, err
+	return state, nil
+}
+
+// writeSecret replaces a file at once by one that only the user may read. A pipe
+// or device is written to.
+func writeSecret(path string, content []byte) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, content, 0)
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // nothing left of it after the rename
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // buildWith does a build again, with a state.
