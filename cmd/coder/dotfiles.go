@@ -81,14 +81,34 @@ func (o *dotfilesOptions) run(cmd *cobra.Command, g *globals) error {
 
 // places makes the directories absolute.
 func (o *dotfilesOptions) places(config configDir) (err error) {
+	if strings.TrimSpace(o.repo.URL) == "" {
+		return errors.New("the URL of the repository is empty")
+	}
 	if o.linkDir, err = expandHome(o.linkDir); err != nil {
 		return err
 	}
 	if !filepath.IsAbs(o.repo.Dir) && !strings.HasPrefix(o.repo.Dir, "~/") {
 		o.repo.Dir = filepath.Join(string(config), o.repo.Dir)
 	}
-	o.repo.Dir, err = expandHome(o.repo.Dir)
-	return err
+	if o.repo.Dir, err = expandHome(o.repo.Dir); err != nil {
+		return err
+	}
+	// The clone takes the place of what is there.
+	for _, taken := range []string{string(config), o.linkDir} {
+		if taken, err = filepath.Abs(taken); err != nil {
+			return err
+		}
+		if within(taken, o.repo.Dir) {
+			return fmt.Errorf("--repo-dir: the clone cannot take the place of %s", taken)
+		}
+	}
+	return nil
+}
+
+// within reports whether a path is dir or below it.
+func within(path, dir string) bool {
+	rest, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rest)
 }
 
 // get sees to the clone. One that cannot be brought up to date, as without a

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -104,6 +105,9 @@ func usersEditRolesCommand(g *globals) *cobra.Command {
 					return err
 				}
 				roles = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+			}
+			if len(roles) == 0 { // a variable that is not set, most likely
+				return errors.New("no roles given: member is that of everybody")
 			}
 			_, err := c.UpdateRoles(ctx, user, append([]string{}, roles...))
 			return err
