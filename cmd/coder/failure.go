@@ -88,12 +88,21 @@ func hintFor(cmd *cobra.Command, err error) string {
 		return h.hint
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized:
 		return "coder login " + baseOf(refused.URL)
+	case errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound && hasPath(refused.URL):
+		return "is " + baseOf(refused.URL) + " the right server, and all of that its URL?"
 	case errors.As(err, &broken) && broken.Op != "parse":
 		return "is " + baseOf(broken.URL) + " the right server, and is it running?"
 	case cmd != nil && wrongUse(err.Error()):
 		return cmd.CommandPath() + " --help"
 	}
 	return ""
+}
+
+// hasPath reports whether calls go below a path of their server, as behind a
+// reverse proxy, or after a URL that was copied from a page.
+func hasPath(call string) bool {
+	u, err := url.Parse(baseOf(call))
+	return err == nil && u.Path != ""
 }
 
 // wrongUse knows the errors of cobra about words of a command line.

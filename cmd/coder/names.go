@@ -144,6 +144,8 @@ func (t target) pick(ws api.Workspace) (api.Agent, error) {
 		names = append(names, a.Name)
 	}
 	switch {
+	case len(agents) == 0 && ws.LatestBuild.Status == api.BuildStopped:
+		return api.Agent{}, withHint(fmt.Errorf("workspace %q is stopped", ws.Name), "coder start "+t.workspaceName())
 	case len(agents) == 0:
 		return api.Agent{}, fmt.Errorf("workspace %q has no agent", ws.Name)
 	case t.agent == "":

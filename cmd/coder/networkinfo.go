@@ -97,6 +97,7 @@ func writeJSON(file string, v any) error {
 		return err
 	}
 	temporary := file + ".tmp"
+	defer os.Remove(temporary) // nothing left of it after the rename
 	if err := os.WriteFile(temporary, raw, 0o600); err != nil {
 		return err
 	}

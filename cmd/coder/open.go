@@ -130,8 +130,12 @@ func absolute(folder string, agent api.Agent) (string, error) {
 	return "", withHint(fmt.Errorf("the directory of the agent %s is not known, to which %q is relative", agent.Name, folder), "give an absolute path, or wait until the agent is connected")
 }
 
+// primaryRegion is the name of the server itself among proxies of apps.
+const primaryRegion = "primary"
+
 func openAppCommand(g *globals) *cobra.Command {
 	o := &opener{}
+	var region string
 	cmd := &cobra.Command{
 		Use:               "app WORKSPACE [APP]",
 		Short:             "Open an app of a workspace; without a name, list those that there are",
@@ -141,6 +145,9 @@ func openAppCommand(g *globals) *cobra.Command {
 			at, err := parseTarget(args[0])
 			if err != nil {
 				return err
+			}
+			if region != primaryRegion {
+				return fmt.Errorf("--region %q: there is only %s", region, primaryRegion)
 			}
 			c, err := g.client(cmd.Context())
 			if err != nil {
@@ -165,6 +172,8 @@ func openAppCommand(g *globals) *cobra.Command {
 		},
 	}
 	o.register(cmd)
+	cmd.Flags().StringVar(&region, "region", primaryRegion, "accepted for compatibility: there is one region")
+	cmd.Flags().Lookup("region").Hidden = true
 	return cmd
 }
 

@@ -34,6 +34,9 @@ func pingCommand(g *globals) *cobra.Command {
 			if o.target, err = parseTarget(args[0]); err != nil {
 				return err
 			}
+			if err := o.check(); err != nil {
+				return err
+			}
 			return o.run(cmd, g)
 		},
 	}
@@ -44,6 +47,19 @@ func pingCommand(g *globals) *cobra.Command {
 	fs.BoolVar(&o.stamp, "time", false, "begin each line with the time")
 	fs.BoolVar(&o.utc, "utc", false, "the same, in UTC")
 	return cmd
+}
+
+// check finds what is wrong with the flags.
+func (o *pinging) check() error {
+	switch {
+	case o.count < 0:
+		return fmt.Errorf("--num %d: want no less than 0", o.count)
+	case o.wait < 0:
+		return fmt.Errorf("--wait %v: want no less than 0", o.wait)
+	case o.timeout <= 0:
+		return fmt.Errorf("--timeout %v: want more than 0", o.timeout)
+	}
+	return nil
 }
 
 func (o *pinging) run(cmd *cobra.Command, g *globals) error {

@@ -70,6 +70,9 @@ func renameCommand(g *globals) *cobra.Command {
 		ValidArgsFunction: completeWorkspaces(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := newName(args[1])
+			if err == nil && name.owner != api.Me {
+				err = withHint(fmt.Errorf("%q has an owner in it, who stays", args[1]), "give only the name")
+			}
 			if err != nil {
 				return err
 			}

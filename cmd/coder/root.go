@@ -103,8 +103,9 @@ type globals struct {
 	useKeyring bool
 	clientTLS  clientTLS
 
-	// Accepted because editors pass them; nothing depends on them.
-	noFeatureWarning, disableTelemetry bool
+	// Accepted because editors and scripts pass them; nothing depends on them.
+	noFeatureWarning, disableTelemetry        bool
+	noOpen, forceTTY, debugHTTP, debugOptions bool
 }
 
 func (g *globals) register(fs *pflag.FlagSet) {
@@ -132,7 +133,19 @@ func (g *globals) register(fs *pflag.FlagSet) {
 	env(fs, "no-feature-warning", "CODER_NO_FEATURE_WARNING")
 	fs.BoolVar(&g.disableTelemetry, "disable-network-telemetry", false, "accepted for compatibility: there is none")
 	env(fs, "disable-network-telemetry", "CODER_DISABLE_NETWORK_TELEMETRY")
-	for _, name := range []string{"no-feature-warning", "disable-network-telemetry"} {
+	// Only coder open opens anything, which has a flag of its own; without this
+	// one, cobra would take what follows it for its value.
+	fs.BoolVar(&g.noOpen, "no-open", false, "print links, and open nothing")
+	fs.BoolVar(&g.forceTTY, "force-tty", false, "accepted for compatibility")
+	env(fs, "force-tty", "CODER_FORCE_TTY")
+	fs.BoolVar(&g.debugHTTP, "debug-http", false, "accepted for compatibility: see --verbose")
+	fs.BoolVar(&g.debugOptions, "debug-options", false, "accepted for compatibility")
+	hidden := []string{"no-feature-warning", "disable-network-telemetry", "no-open", "force-tty", "debug-http", "debug-options"}
+	for _, name := range []string{"agent-token", "agent-token-file", "agent-url"} { // coder agent has its own
+		fs.String(name, "", "accepted for compatibility")
+		hidden = append(hidden, name)
+	}
+	for _, name := range hidden {
 		fs.Lookup(name).Hidden = true
 	}
 }

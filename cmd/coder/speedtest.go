@@ -28,6 +28,7 @@ const (
 type speedTest struct {
 	direct    bool
 	direction string
+	pcap      string // refused
 	duration  time.Duration
 	format    *format[throughput]
 }
@@ -63,7 +64,7 @@ func speedtestCommand(g *globals) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeWorkspaces(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			direction, err := o.check()
+			direction, err := o.check(g)
 			if err != nil {
 				return err
 			}
@@ -79,12 +80,20 @@ func speedtestCommand(g *globals) *cobra.Command {
 	fs.BoolVarP(&o.direct, "direct", "d", false, "wait for a direct path, and fail if there is none")
 	fs.StringVar(&o.direction, "direction", "down", "which way bytes go: down or up")
 	fs.DurationVarP(&o.duration, "time", "t", 5*time.Second, "how long the test takes, at most 30s")
+	fs.StringVar(&o.pcap, "pcap-file", "", "refused: packets are not recorded")
+	fs.Lookup("pcap-file").Hidden = true
 	o.format.register(cmd)
 	return cmd
 }
 
 // check reads the flags.
-func (o *speedTest) check() (speedtest.Direction, error) {
+func (o *speedTest) check(g *globals) (speedtest.Direction, error) {
+	if o.pcap != "" {
+		return 0, withHint(errors.New("--pcap-file: packets are not recorded"), "tcpdump -i any -w "+o.pcap+" udp, which sees them encrypted")
+	}
+	if o.direct && g.disableDirect {
+		return 0, errors.New("--direct: direct connections are switched off by --disable-direct-connections")
+	}
 	if o.duration <= 0 || o.duration > speedtest.MaxDuration {
 		return 0, fmt.Errorf("--time %v: want more than 0 and at most %v", o.duration, speedtest.MaxDuration)
 	}

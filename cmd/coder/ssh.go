@@ -90,7 +90,8 @@ func (o *sshOptions) register(fs *pflag.FlagSet) {
 
 	fs.StringVarP(&o.container, "container", "c", "", "refused: agents of this make run no dev containers")
 	fs.BoolVar(&o.forceNewTunnel, "force-new-tunnel", false, "accepted for compatibility: every tunnel is new")
-	for _, name := range []string{"container", "force-new-tunnel"} {
+	fs.String("container-user", "", "refused with --container")
+	for _, name := range []string{"container", "container-user", "force-new-tunnel"} {
 		fs.Lookup(name).Hidden = true
 	}
 }

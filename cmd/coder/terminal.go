@@ -21,7 +21,7 @@ func ourTerminal() *sshclient.Terminal {
 		name = "xterm-256color"
 	}
 	t := &sshclient.Terminal{Term: name, Columns: 80, Rows: 24}
-	if columns, rows, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
+	if columns, rows, err := term.GetSize(int(os.Stdout.Fd())); err == nil && columns > 0 && rows > 0 { // some have none
 		t.Columns, t.Rows = columns, rows
 	}
 	return t
