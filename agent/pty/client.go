@@ -41,6 +41,10 @@ func NewClient(conn net.Conn, init Init) (*Client, error) {
 	return &Client{conn: conn}, nil
 }
 
+// ClientOf returns a Client that owns conn, which the terminal was asked for
+// already: a WebSocket of a server, on which each Write is a message.
+func ClientOf(conn net.Conn) *Client { return &Client{conn: conn} }
+
 // Read returns what the terminal shows, for the user's terminal as it is. It
 // returns io.EOF when the program has ended or the server closed.
 func (c *Client) Read(p []byte) (int, error) { return c.conn.Read(p) }

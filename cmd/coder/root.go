@@ -41,7 +41,7 @@ func rootCommand(g *globals) *cobra.Command {
 		createCommand(g), listCommand(g), showCommand(g), startCommand(g), stopCommand(g), restartCommand(g), updateCommand(g), renameCommand(g), deleteCommand(g),
 		favoriteCommand(g), unfavoriteCommand(g), autoupdateCommand(g), stateCommand(g),
 		externalCommand(g), templatesCommand(g),
-		sshCommand(g), configSSHCommand(g), connectCommand(), vscodeSSHCommand(g), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
+		sshCommand(g), configSSHCommand(g), connectCommand(), expCommand(g), vscodeSSHCommand(g), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
 		scheduleCommand(g), keepaliveCommand(g), supportCommand(g),
 		versionCommand(), completionCommand(), statCommand(), dotfilesCommand(g),
 		serverCommand(), agentCommand(), gitsshCommand(), homePersistCommand(),

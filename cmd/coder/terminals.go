@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -249,7 +247,7 @@ func (a *attaching) run(ctx context.Context, conn *connect.Conn) error {
 		return fmt.Errorf("prepare the terminal: %w", err)
 	}
 	defer restore()
-	return a.show(ctx, client, init.ID)
+	return showTerminal(ctx, client, fmt.Sprintf("coder terminal attach %s %.8s", a.workspace, init.ID))
 }
 
 // choose says which terminal is meant.
@@ -279,38 +277,4 @@ func (a *attaching) choose(ctx context.Context, conn *connect.Conn) (pty.Init, e
 	}
 	return pty.Init{}, withHint(fmt.Errorf("%d terminals are open", len(running)),
 		"coder terminal list "+a.workspace+" names them; --new opens another")
-}
-
-func (a *attaching) show(ctx context.Context, client *pty.Client, id uuid.UUID) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var beside sync.WaitGroup
-	defer beside.Wait()
-	defer cancel()
-	keys := &keyboard{in: rawKeys(os.Stdin), quit: cancel}
-	go func() { // left behind in its read of the keyboard
-		_, _ = io.Copy(client, keys)
-	}()
-	beside.Go(func() {
-		followSize(ctx, func(columns, rows int) error { return client.Resize(uint16(columns), uint16(rows)) })
-	})
-	shown := make(chan error, 1)
-	beside.Go(func() {
-		_, err := io.Copy(os.Stdout, client)
-		shown <- err
-	})
-	var err error
-	select {
-	case err = <-shown:
-	case <-ctx.Done():
-	}
-	_ = client.Close()
-	io.WriteString(os.Stdout, pty.ResetTerminal)
-	if keys.ended() {
-		fmt.Fprintf(os.Stderr, "\r\nLeft the terminal. Come back: coder terminal attach %s %.8s\r\n", a.workspace, id)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("show the terminal: %w", err)
-	}
-	return ctx.Err()
 }
