@@ -44,7 +44,7 @@ func rootCommand(g *globals) *cobra.Command {
 		sshCommand(g), configSSHCommand(g), connectCommand(), expCommand(g), vscodeSSHCommand(g), terminalCommand(g), pingCommand(g), speedtestCommand(g), doctorCommand(g), netcheckCommand(g), portForwardCommand(g), logsCommand(g), openCommand(g),
 		scheduleCommand(g), keepaliveCommand(g), supportCommand(g),
 		versionCommand(), completionCommand(), statCommand(), dotfilesCommand(g),
-		serverCommand(), agentCommand(), gitsshCommand(), homePersistCommand(),
+		serverCommand(), resetPasswordCommand(), agentCommand(), gitsshCommand(), homePersistCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	for _, cmd := range root.Commands() {

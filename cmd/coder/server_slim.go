@@ -11,11 +11,15 @@ import (
 // slim reports that this build has no server.
 const slim = true
 
-// serverCommand takes the place of the command that this build lacks, so that
-// the user learns why.
-func serverCommand() *cobra.Command {
+func serverCommand() *cobra.Command { return notHere("server") }
+
+func resetPasswordCommand() *cobra.Command { return notHere("reset-password") }
+
+// notHere takes the place of a command that this build lacks, so that the user
+// learns why.
+func notHere(name string) *cobra.Command {
 	return &cobra.Command{
-		Use:                "server",
+		Use:                name,
 		Short:              "Not in this build",
 		Hidden:             true,
 		DisableFlagParsing: true,
