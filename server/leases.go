@@ -54,7 +54,7 @@ func (s *Server) putExtend(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	if err := s.extend(r.Context(), ws.ID, req.Deadline, "extended by "+callerOf(r).Username); err != nil {
+	if err := s.extend(r.Context(), ws.ID, req.Deadline, callerOf(r).Username); err != nil {
 		return err
 	}
 	return ok(w, api.Response{Message: "The deadline is put off."})
