@@ -120,6 +120,8 @@ func (o *openEditor) link(ctx context.Context, c *api.Client) (string, error) {
 func absolute(folder string, agent api.Agent) (string, error) {
 	base := agent.ExpandedDirectory
 	switch {
+	case folder == "~" || strings.HasPrefix(folder, "~/"):
+		return "", withHint(fmt.Errorf("%q: what ~ is in the workspace is not known here", folder), "give an absolute path, or one below the agent's directory")
 	case path.IsAbs(folder):
 		return path.Clean(folder), nil
 	case base != "":
