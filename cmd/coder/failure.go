@@ -57,14 +57,29 @@ func report(w io.Writer, cmd *cobra.Command, err error) int {
 	case errors.As(err, &sig):
 		return 128 + int(sig.Signal)
 	}
-	fmt.Fprintln(w, "error: "+printableLines(describe(err)))
+	fmt.Fprintln(w, "error: "+forPeople(describe(err)))
 	if hint := hintFor(cmd, err); hint != "" {
-		fmt.Fprintln(w, "hint: "+printable(hint))
+		fmt.Fprintln(w, "hint: "+forPeople(printable(hint)))
 	}
 	if other := (withStatus{}); errors.As(err, &other) {
 		return other.status
 	}
 	return 1
+}
+
+// longestLine is how many characters of one line people can be asked to read: what
+// is longer repeats what they gave.
+const longestLine = 1000
+
+// forPeople makes text that may be anybody's fit for a terminal.
+func forPeople(text string) string {
+	lines := strings.Split(printableLines(text), "\n")
+	for i, line := range lines {
+		if runes := []rune(line); len(runes) > longestLine {
+			lines[i] = string(runes[:longestLine]) + "..."
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // describe is the text of err, without the noise that nobody can act on.

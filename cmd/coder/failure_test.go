@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/berthdev/berth/server/api"
@@ -24,6 +25,7 @@ func TestReport(t *testing.T) {
 	}{
 		{"control characters", hostile, "error: no  [31mway  (400): a b\n  f :  x\n"},
 		{"not UTF-8", errors.New("a\xffb"), "error: a\uFFFDb\n"},
+		{"long", errors.New(strings.Repeat("é", 1001) + "\nx"), "error: " + strings.Repeat("é", 1000) + "...\nx\n"},
 		{"hint", withHint(errors.New("x"), "coder login http://\x1b[31m\nerror: y"), "error: x\nhint: coder login http:// [31m error: y\n"},
 		{
 			"late header", fmt.Errorf("reach the server: %w", &url.Error{Op: "Get", URL: call, Err: context.DeadlineExceeded}),
