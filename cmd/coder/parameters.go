@@ -17,6 +17,8 @@ import (
 type parameterFlags struct {
 	pairs []string
 	file  string
+
+	ephemeral, options []string // like pairs: the server knows which hold for one build
 }
 
 func (p *parameterFlags) register(fs *pflag.FlagSet) {
@@ -24,6 +26,14 @@ func (p *parameterFlags) register(fs *pflag.FlagSet) {
 	env(fs, "parameter", "CODER_RICH_PARAMETER")
 	fs.StringVar(&p.file, "rich-parameter-file", "", "YAML `file` with a value for each name")
 	env(fs, "rich-parameter-file", "CODER_RICH_PARAMETER_FILE")
+	fs.StringArrayVar(&p.ephemeral, "ephemeral-parameter", nil, "the same as --parameter")
+	env(fs, "ephemeral-parameter", "CODER_EPHEMERAL_PARAMETER")
+	fs.StringArrayVar(&p.options, "build-option", nil, "the same as --parameter")
+	env(fs, "build-option", "CODER_BUILD_OPTION")
+	fs.Bool("use-parameter-defaults", false, "accepted for compatibility: what is not given is not asked for")
+	for _, name := range []string{"ephemeral-parameter", "build-option", "use-parameter-defaults"} {
+		fs.Lookup(name).Hidden = true
+	}
 }
 
 // values are those of the file, then those of the flags.
@@ -46,7 +56,7 @@ func (p *parameterFlags) values() ([]api.BuildParameter, error) {
 			all[name] = fmt.Sprint(value)
 		}
 	}
-	for _, pair := range p.pairs {
+	for _, pair := range slices.Concat(p.pairs, p.ephemeral, p.options) {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
 			return nil, fmt.Errorf("--parameter %q: want name=value", pair)
