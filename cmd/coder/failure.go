@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -94,9 +95,10 @@ func describe(err error) string {
 
 func hintFor(cmd *cobra.Command, err error) string {
 	var (
-		h       hinted
-		refused *api.Error
-		broken  *url.Error
+		h         hinted
+		refused   *api.Error
+		broken    *url.Error
+		untrusted *tls.CertificateVerificationError
 	)
 	switch {
 	case errors.As(err, &h):
@@ -105,6 +107,10 @@ func hintFor(cmd *cobra.Command, err error) string {
 		return "coder login " + baseOf(refused.URL)
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound && hasPath(refused.URL):
 		return "is " + baseOf(refused.URL) + " the right server, and all of that its URL?"
+	case errors.As(err, &untrusted):
+		return "--client-tls-ca-file names an authority to trust besides the system's; coder doctor says more"
+	case errors.As(err, &broken) && strings.HasPrefix(broken.Err.Error(), "proxyconnect "):
+		return "HTTPS_PROXY and HTTP_PROXY name the proxy, NO_PROXY the hosts that are reached without it"
 	case errors.As(err, &broken) && broken.Op != "parse":
 		return "is " + baseOf(broken.URL) + " the right server, and is it running?"
 	case cmd != nil && wrongUse(err.Error()):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -89,10 +90,14 @@ func timeOfDay(text string) (hour, minute int, err error) {
 
 // localZone is the name of this machine's time zone.
 func localZone() (string, error) {
-	if zone := strings.TrimPrefix(os.Getenv("TZ"), ":"); zone != "" {
-		return zone, nil
+	file := strings.TrimPrefix(os.Getenv("TZ"), ":")
+	if file == "" {
+		file = "/etc/localtime"
 	}
-	target, err := os.Readlink("/etc/localtime")
+	if !filepath.IsAbs(file) {
+		return file, nil
+	}
+	target, err := filepath.EvalSymlinks(file)
 	if _, zone, found := strings.Cut(target, "zoneinfo/"); err == nil && found {
 		return zone, nil
 	}

@@ -31,6 +31,20 @@ func TestTerminalWithoutSize(t *testing.T) {
 	}
 }
 
+// TZ may name a file, as some systems have it.
+func TestZoneOfAFile(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "localtime")
+	if err := os.Symlink("/usr/share/zoneinfo/Europe/Berlin", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, tz := range []string{"Europe/Berlin", ":Europe/Berlin", ":/usr/share/zoneinfo/Europe/Berlin", link} {
+		t.Setenv("TZ", tz)
+		if got, err := localZone(); got != "Europe/Berlin" || err != nil {
+			t.Errorf("zone of TZ=%s = %q, %v; want Europe/Berlin", tz, got, err)
+		}
+	}
+}
+
 // Editors read the directory of these files; nothing of a write that fails stays.
 func TestNetworkInfoThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
