@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -114,6 +117,9 @@ func (o *configSSH) set(cmd *cobra.Command, g *globals, file *sshconfig.File, se
 	if err := o.choose(ctx, g, section); err != nil {
 		return err
 	}
+	if err := sshTakes(ctx, o.options.SSHOptions); err != nil {
+		return err
+	}
 	hosts, err := o.hosts(ctx, g, c)
 	if err != nil {
 		return err
@@ -157,6 +163,28 @@ func (o *configSSH) choose(ctx context.Context, g *globals, section []byte) erro
 		}
 	}
 	return o.options.Check()
+}
+
+// sshTakes asks the ssh of this machine about options: one that it does not know
+// has it refuse the whole file, for every host. Where there is no ssh, or it does
+// not say, they are taken.
+func sshTakes(ctx context.Context, options []string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for _, line := range options {
+		ssh := exec.CommandContext(ctx, "ssh", "-G", "-F", "none", "-o", line, "host")
+		var said bytes.Buffer
+		ssh.Stderr = &said
+		// Of other errors, like directives that only a file may have, it says
+		// nothing about a command line.
+		if err := ssh.Run(); err == nil {
+			continue
+		}
+		if text := strings.TrimSpace(said.String()); strings.HasPrefix(text, "command-line") {
+			return fmt.Errorf("--ssh-option %q: ssh does not take it: %s", line, text)
+		}
+	}
+	return nil
 }
 
 // keeps reports whether the user wants the options of the section that is there.
