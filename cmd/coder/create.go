@@ -127,10 +127,15 @@ func (o *creation) choose(ctx context.Context, c *api.Client) (api.Template, err
 		}
 	}
 	tpl, err := c.TemplateByName(ctx, o.org, o.template)
+	return tpl, noTemplate(err, o.template)
+}
+
+// noTemplate says that a template is not there, or why else err.
+func noTemplate(err error, name string) error {
 	if api.StatusCode(err) == http.StatusNotFound {
-		return tpl, withHint(fmt.Errorf("template %q not found", o.template), "coder templates list")
+		return withHint(fmt.Errorf("template %q not found", name), "coder templates list")
 	}
-	return tpl, err
+	return err
 }
 
 func (o *creation) ask(ctx context.Context, c *api.Client) error {

@@ -36,7 +36,7 @@ func templatesEditCommand(g *globals) *cobra.Command {
 			}
 			t, err := c.TemplateByName(cmd.Context(), "default", args[0])
 			if err != nil {
-				return fmt.Errorf("template %q: %w", args[0], err)
+				return noTemplate(err, args[0])
 			}
 			if t, err = c.UpdateTemplate(cmd.Context(), t.ID, req); err != nil {
 				return fmt.Errorf("change template %q: %w", args[0], err)

@@ -40,7 +40,7 @@ func tokensCreateCommand(g *globals) *cobra.Command {
 			}
 			key, err := c.CreateToken(cmd.Context(), user, api.CreateTokenRequest{Lifetime: valid, TokenName: name, Scope: scope})
 			if err != nil {
-				return err
+				return noUser(err, user)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), key.Key)
 			return err
