@@ -33,10 +33,14 @@ func TestReport(t *testing.T) {
 			"error: reach the server: no answer in time\nhint: is http://berth.example.com the right server, and is it running?\n",
 		},
 		{"late body", fmt.Errorf("decode the answer of GET /users: %w", context.DeadlineExceeded), "error: decode the answer of GET /users: no answer in time\n"},
-		{"certificate", &url.Error{Op: "Get", URL: call, Err: &tls.CertificateVerificationError{Err: errors.New("x")}},
-			"error: tls: failed to verify certificate: x\nhint: --client-tls-ca-file names an authority to trust besides the system's; coder doctor says more\n"},
-		{"proxy", &url.Error{Op: "Get", URL: call, Err: errors.New("proxyconnect tcp: refused")},
-			"error: proxyconnect tcp: refused\nhint: HTTPS_PROXY and HTTP_PROXY name the proxy, NO_PROXY the hosts that are reached without it\n"},
+		{
+			"certificate", &url.Error{Op: "Get", URL: call, Err: &tls.CertificateVerificationError{Err: errors.New("x")}},
+			"error: tls: failed to verify certificate: x\nhint: --client-tls-ca-file names an authority to trust besides the system's; coder doctor says more\n",
+		},
+		{
+			"proxy", &url.Error{Op: "Get", URL: call, Err: errors.New("proxyconnect tcp: refused")},
+			"error: proxyconnect tcp: refused\nhint: HTTPS_PROXY and HTTP_PROXY name the proxy, NO_PROXY the hosts that are reached without it\n",
+		},
 		{"no URL", fmt.Errorf("parse the URL: %w", &url.Error{Op: "parse", URL: "http://a\nb", Err: errors.New("bad")}), "error: parse the URL: bad\n"},
 	} {
 		var out bytes.Buffer
