@@ -42,7 +42,7 @@ func externalInstructionsCommand(g *globals) *cobra.Command {
 			case "json":
 				return printJSON(cmd.OutOrStdout(), in)
 			case "text":
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Run this on the machine that is to be the workspace:\n\n  %s\n", in.Command)
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Run this on the machine that is to be the workspace:\n\n  %s\n", printable(in.Command))
 				return err
 			}
 			return fmt.Errorf("unknown output format %q, want text or json", output)

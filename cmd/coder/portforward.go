@@ -99,7 +99,7 @@ func (o *portForwarding) run(cmd *cobra.Command, g *globals) error {
 		defer elsewhere.Close()
 		f := &forwarding{
 			cfg:  forward.Config{Dial: dialer(w.conn, elsewhere), Log: g.logger()},
-			show: newForwardDisplay(cmd.OutOrStdout(), w.workspace.Name, o.output),
+			show: newForwardDisplay(cmd.OutOrStdout(), printable(w.workspace.Name), o.output),
 		}
 		defer f.running.Wait()
 		ctx, cancel := context.WithCancel(cmd.Context())

@@ -62,7 +62,7 @@ func (p *progress) run() {
 		select {
 		case <-tick.C:
 			p.mu.Lock()
-			fmt.Fprintf(os.Stderr, "\r\x1b[2K%s … %ds", p.what, int(time.Since(start).Seconds()))
+			fmt.Fprintf(os.Stderr, "\r\x1b[2K%s … %ds", printable(p.what), int(time.Since(start).Seconds()))
 			p.mu.Unlock()
 			shown = true
 		case <-p.stop:

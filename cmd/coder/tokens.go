@@ -42,7 +42,7 @@ func tokensCreateCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return noUser(err, user)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), key.Key)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), printable(key.Key))
 			return err
 		},
 	}
