@@ -210,9 +210,12 @@ func (n *Node) startMagic(metrics *usermetric.Registry) (err error) {
 		EndpointsFunc: n.endpointsChanged, OnDERPRecv: n.relayReceived, IdleFunc: n.idle,
 	}
 	n.magic, err = magicsock.NewConn(options)
-	if err != nil && !n.cfg.BlockDirect { // a sandbox, or a system that lets nobody have UDP
-		n.log.Warn("no UDP socket to be had, everything goes through the relay", "err", err)
-		options.TestOnlyPacketListener = noUDP{}
+	if err != nil && !n.cfg.BlockDirect { // a sandbox, or too many files are open
+		n.log.Warn("no UDP socket to be had, everything goes through the relay until the network changes", "err", err)
+		if listener == nil {
+			listener = nettype.Std{}
+		}
+		options.TestOnlyPacketListener = udpIfAny{listener}
 		n.magic, err = magicsock.NewConn(options)
 	}
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"tailscale.com/types/nettype"
 )
 
 // noUDP makes sockets that lose what is written and receive nothing: a node
@@ -15,6 +17,18 @@ type noUDP struct{}
 
 func (noUDP) ListenPacket(context.Context, string, string) (net.PacketConn, error) {
 	return &deadSocket{closed: make(chan struct{})}, nil
+}
+
+// udpIfAny makes sockets of a system that had none to give: one that it still
+// refuses is dead. Whoever binds anew tries again.
+type udpIfAny struct{ nettype.PacketListener }
+
+// ListenPacket takes any port: that of a dead socket means nothing.
+func (u udpIfAny) ListenPacket(ctx context.Context, network, _ string) (net.PacketConn, error) {
+	if c, err := u.PacketListener.ListenPacket(ctx, network, ":0"); err == nil {
+		return c, nil
+	}
+	return noUDP{}.ListenPacket(ctx, network, "")
 }
 
 type deadSocket struct {

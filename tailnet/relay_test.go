@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"tailscale.com/derp/derpserver"
 	"tailscale.com/net/stunserver"
 	"tailscale.com/types/key"
 	"tailscale.com/types/logger"
+	"tailscale.com/types/nettype"
 
 	"github.com/berthdev/berth/tailnet/derpmap"
 )
@@ -123,16 +125,29 @@ func readWriter(c net.Conn) *bufio.ReadWriter {
 	return bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c))
 }
 
-// noSockets is a system that lets nobody have UDP.
-type noSockets struct{}
-
-func (noSockets) ListenPacket(context.Context, string, string) (net.PacketConn, error) {
-	return nil, errors.ErrUnsupported
+// lateSockets is a system that lets nobody have UDP until it has some.
+type lateSockets struct {
+	nettype.Std
+	has atomic.Bool
 }
 
-func TestWithoutUDPSocketsIsRelayed(t *testing.T) {
-	p := startPair(t, startRelay(t), func(cfg *Config) { cfg.PacketListener = noSockets{} })
+func (l *lateSockets) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	if !l.has.Load() {
+		return nil, errors.ErrUnsupported
+	}
+	return l.Std.ListenPacket(ctx, network, address)
+}
+
+// TestWithoutUDPSockets relays as long as no socket is to be had, and no longer: a
+// node that began in a bad moment runs for months.
+func TestWithoutUDPSockets(t *testing.T) {
+	sockets := &lateSockets{}
+	p := startPair(t, startRelay(t), func(cfg *Config) { cfg.PacketListener = sockets })
 	serve(t, p.b, 7, echo)
 	awaitPath(t, p.a, p.addrB, false)
 	p.dial(t, 7)
+	sockets.has.Store(true)
+	p.a.Rebind()
+	p.b.Rebind()
+	awaitPath(t, p.a, p.addrB, true)
 }
