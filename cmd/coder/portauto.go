@@ -61,11 +61,8 @@ func (f *forwarding) apply(ctx context.Context, followed map[uint16]*forward.For
 		if p.Own != nil && !*p.Own {
 			continue
 		}
-		if f.isOwn(p) {
-			continue
-		}
 		listening[p.Port] = true
-		if _, known := followed[p.Port]; known || len(followed) >= maxFollowed {
+		if _, known := followed[p.Port]; known || len(followed) >= maxFollowed || f.isOwn(p) {
 			continue
 		}
 		fw, err := f.beginNear(ctx, p)
@@ -83,8 +80,8 @@ func (f *forwarding) apply(ctx context.Context, followed map[uint16]*forward.For
 	}
 }
 
-// isOwn reports whether a port is one on which this process listens, for another
-// port: the workspace is this very machine, and each forward would be forwarded.
+// isOwn reports whether a port that is not followed is one on which this process
+// listens: the workspace is this very machine, and each forward would be forwarded.
 func (f *forwarding) isOwn(p connect.ListeningPort) bool {
 	if p.Process == "" || !strings.HasPrefix(filepath.Base(os.Args[0]), p.Process) { // which Linux cuts
 		return false

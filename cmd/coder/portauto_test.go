@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -38,5 +39,29 @@ func TestAutoLeavesItsOwnPorts(t *testing.T) {
 	f.apply(ctx, followed, append(theirs, connect.ListeningPort{Process: "other", Port: ours}))
 	if len(f.all) != 2 || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("another program's port of the same number is not forwarded:\n%s", &out)
+	}
+}
+
+// A program of our name may listen in the workspace, as where Berth is developed. Its
+// port is forwarded to the same one here, and stays so.
+func TestAutoKeepsPortsOfOurNamesake(t *testing.T) {
+	var out bytes.Buffer
+	f := &forwarding{show: &forwardJSON{out: &out}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer f.running.Wait()
+	defer cancel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := netip.MustParseAddrPort(ln.Addr().String()).Port()
+	ln.Close()
+	theirs := []connect.ListeningPort{{Process: filepath.Base(os.Args[0]), Port: port}}
+	followed := map[uint16]*forward.Forward{}
+	for range 3 {
+		f.apply(ctx, followed, theirs)
+		if len(f.all) != 1 || strings.Count(out.String(), "\n") != 1 {
+			t.Fatalf("the port is not forwarded once and for all:\n%s", &out)
+		}
 	}
 }
