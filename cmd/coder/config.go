@@ -52,17 +52,29 @@ func (d configDir) write(name, content string) error {
 	return os.Rename(temporary, filepath.Join(string(d), name))
 }
 
-// writePair replaces two files that belong together, once there is room for both.
-func (d configDir) writePair(first, content, second, other string) error {
-	temporary, err := d.prepare(first, content)
+// writeSession replaces the URL and the session of it, once there is room for both.
+// A session that is another server's goes first: what ends this in its middle leaves
+// nobody signed in, rather than a session that would be sent to the wrong server.
+func (d configDir) writeSession(server, token string) error {
+	address, err := d.prepare(fileURL, server)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary)
-	if err := d.write(second, other); err != nil {
+	defer os.Remove(address)
+	session, err := d.prepare(fileSession, token)
+	if err != nil {
 		return err
 	}
-	return os.Rename(temporary, filepath.Join(string(d), first))
+	defer os.Remove(session)
+	if old, err := d.read(fileURL); err != nil || old != server {
+		if err := d.remove(fileSession); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(address, filepath.Join(string(d), fileURL)); err != nil {
+		return err
+	}
+	return os.Rename(session, filepath.Join(string(d), fileSession))
 }
 
 // prepare writes what a file is to hold to one beside it, and returns its path.
@@ -70,11 +82,17 @@ func (d configDir) prepare(name, content string) (path string, err error) {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return "", err
 	}
-	f, err := os.CreateTemp(string(d), name+".*") // mode 0600
+	return writeBeside(filepath.Join(string(d), name), []byte(content+"\n"))
+}
+
+// writeBeside writes content to a new file beside path, which only the user may
+// read and which is on the disk then, and returns its path.
+func writeBeside(path string, content []byte) (temporary string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return "", err
 	}
-	_, err = f.WriteString(content + "\n")
+	_, err = f.Write(content)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}

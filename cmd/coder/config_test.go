@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -37,5 +40,40 @@ func TestLoginThatCannotBeStored(t *testing.T) {
 	got, err := c.token(second)
 	if server, _ := c.server(); got != "of the second" || server != second.String() || err != nil {
 		t.Errorf("stored are %q at %q, %v; want those of the second", got, server, err)
+	}
+}
+
+// TestSessionOfAnotherServer reads at every moment of logins to two servers, at each
+// of which kill -9 may end one: no session is ever beside the URL of another server.
+func TestSessionOfAnotherServer(t *testing.T) {
+	c := credentials{dir: configDir(t.TempDir())}
+	done := make(chan error, 1)
+	var logins sync.WaitGroup
+	defer logins.Wait()
+	logins.Go(func() {
+		var err error
+		for i := range 300 {
+			host := fmt.Sprintf("%d.example.com", i%2)
+			err = errors.Join(err, c.store(&url.URL{Scheme: "https", Host: host}, fmt.Sprintf("https://%s#%d", host, i)))
+		}
+		done <- err
+	})
+	for {
+		// A session that is there before and after was there beside the URL: each is
+		// stored once.
+		before, _ := c.dir.read(fileSession)
+		server, _ := c.dir.read(fileURL)
+		after, _ := c.dir.read(fileSession)
+		if of, _, _ := strings.Cut(before, "#"); before == after && before != "" && of != server {
+			t.Fatalf("session %q is beside the URL %q", before, server)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
 	}
 }

@@ -57,7 +57,7 @@ func (c credentials) token(server *url.URL) (string, error) {
 // store remembers a session and its server.
 func (c credentials) store(server *url.URL, token string) error {
 	if c.keyring == nil { // a session of one server must not go to another
-		return c.dir.writePair(fileURL, server.String(), fileSession, token)
+		return c.dir.writeSession(server.String(), token)
 	}
 	err := c.dir.write(fileURL, server.String())
 	if broken := c.keyring.set(account(server), token); broken != nil {

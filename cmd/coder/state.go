@@ -134,16 +134,12 @@ func writeSecret(path string, content []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	temporary, err := writeBeside(path, content)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // nothing left of it after the rename
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	defer os.Remove(temporary) // nothing left of it after the rename
+	return os.Rename(temporary, path)
 }
 
 // buildWith does a build again, with a state.
