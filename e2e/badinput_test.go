@@ -57,7 +57,7 @@ func TestWrongServer(t *testing.T) {
 	for _, test := range []struct{ url, want string }{
 		{"ftp://example.com", "ftp"},
 		{"http://127.0.0.1:1", "connection refused"},
-		{"http://[::", "["},
+		{"http://[::", "missing ']' in host"},
 	} {
 		got := m.Run(m.Coder(within(t, time.Minute), m.host, []string{"CODER_URL=" + test.url, "CODER_SESSION_TOKEN=" + fakeToken}, "list"))
 		if got.Code != 1 || !strings.Contains(got.Stderr, test.want) {
