@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/berthdev/berth/tailnet/netlab"
 )
 
 // browser is a Chromium that reaches one server through a port of this machine.
@@ -31,9 +33,13 @@ type browser struct {
 // namespace, the browser is not.
 func (s *Server) browse(t *testing.T) *browser {
 	t.Helper()
-	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(s.world.Dir("chromium")), chromedp.WindowSize(1000, 700),
-	}
+	return startBrowser(t, s.world, "http://"+s.doorway(t))
+}
+
+// startBrowser starts a browser for the pages below a URL, with more options.
+func startBrowser(t *testing.T, w *World, url string, more ...chromedp.ExecAllocatorOption) *browser {
+	t.Helper()
+	options := append(more, chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(w.Dir("chromium")), chromedp.WindowSize(1000, 700))
 	for _, flag := range []string{
 		"headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-quic", "disable-background-networking",
 		"disable-component-update", "disable-sync",
@@ -50,7 +56,7 @@ func (s *Server) browse(t *testing.T) *browser {
 	if err := chromedp.Do(ctx); err != nil { // the browser lives as long as the context of the first call
 		t.Fatalf("start chromium: %v", err)
 	}
-	return &browser{t: t, url: s.doorway(t), ctx: ctx}
+	return &browser{t: t, url: url, ctx: ctx}
 }
 
 func chromium(t *testing.T) string {
@@ -62,8 +68,14 @@ func chromium(t *testing.T) string {
 	return path
 }
 
-// doorway forwards a port of this machine to the server.
-func (s *Server) doorway(t *testing.T) (url string) {
+// doorway forwards a port of this machine, whose address it returns, to the server.
+func (s *Server) doorway(t *testing.T) string {
+	t.Helper()
+	return doorway(t, s.Host, fmt.Sprintf("%v:%d", s.Host.Addr(), HTTPPort))
+}
+
+// doorway forwards a port of this machine to an address that a host reaches.
+func doorway(t *testing.T, host *netlab.Host, address string) (here string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -78,9 +90,9 @@ func (s *Server) doorway(t *testing.T) (url string) {
 			}
 			serving.Go(func() {
 				defer near.Close()
-				far, err := s.Host.Dial(t.Context(), "tcp", fmt.Sprintf("%v:%d", s.Host.Addr(), HTTPPort))
+				far, err := host.Dial(t.Context(), "tcp", address)
 				if err != nil {
-					return // the server is away
+					return // who listens there is away
 				}
 				defer far.Close()
 				defer context.AfterFunc(t.Context(), func() { near.Close() })()
@@ -96,7 +108,7 @@ func (s *Server) doorway(t *testing.T) (url string) {
 		ln.Close()
 		serving.Wait()
 	})
-	return "http://" + ln.Addr().String()
+	return ln.Addr().String()
 }
 
 // do runs actions, each of which waits for what it needs.
@@ -201,14 +213,21 @@ func (b *browser) eval(js string) string {
 	return got
 }
 
+// becomes waits until an expression is true.
+func (b *browser) becomes(js string) error {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool](js, chromedp.WithPollingInterval(20*time.Millisecond)))
+	if err != nil {
+		b.screenshot("failed")
+	}
+	return err
+}
+
 // mustShow waits until the terminal shows a text.
 func (b *browser) mustShow(want string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	js := fmt.Sprintf(`%s.includes(%q)`, text, want)
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](js, chromedp.WithPollingInterval(20*time.Millisecond))); err != nil {
-		b.screenshot("failed")
+	if err := b.becomes(fmt.Sprintf(`%s.includes(%q)`, text, want)); err != nil {
 		b.t.Fatalf("the terminal does not show %q (%v); it shows\n%s", want, err, strings.TrimSpace(b.eval(text)))
 	}
 }

@@ -30,7 +30,7 @@ func TestListeningPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := m.server.doorway(t) + "/api/v2/workspaceagents/" + list[0].LatestBuild.Resources[0].Agents[0].ID.String() + "/listening-ports"
+	url := "http://" + m.server.doorway(t) + "/api/v2/workspaceagents/" + list[0].LatestBuild.Resources[0].Agents[0].ID.String() + "/listening-ports"
 	want := []api.ListeningPort{{Process: "coder", Network: "tcp", Port: HTTPPort}, {Process: "coder", Network: "tcp", Port: RelayPort}}
 	// Whose a port is may take some calls on a busy machine: each looks for
 	// 10 ms at most and goes on where the last one ended.

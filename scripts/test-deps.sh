@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the tests run: OpenSSH and its users, PostgreSQL, nginx, a browser, systemd,
 # Wine and the tools of network namespaces. As root on Debian it installs; elsewhere it names what is
-# missing and fails. xterm.js, which terminals are compared with, goes to build/.
+# missing and fails. What comes from npm goes to build/: xterm.js, which terminals are
+# compared with, and VS Code's server and workbench with their Node.js.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 PATH=$PATH:/usr/sbin:/sbin
@@ -28,9 +29,19 @@ if [ -n "$missing" ]; then
 	apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 
-mkdir -p "$root/build/reference"
-cd "$root/build/reference"
-if ! cmp -s "$root/agent/pty/screen/reference/package-lock.json" package-lock.json || [ ! -d node_modules ]; then
-	cp "$root/agent/pty/screen/reference/package.json" "$root/agent/pty/screen/reference/package-lock.json" .
-	npm ci --silent --no-audit --no-fund --ignore-scripts
-fi
+# modules installs what a directory's package-lock.json names in another of build/, and
+# runs none of its scripts.
+modules() {
+	mkdir -p "$root/build/$2"
+	cd "$root/build/$2"
+	if ! cmp -s "$root/$1/package-lock.json" package-lock.json || [ ! -e installed ]; then
+		rm -f installed
+		cp "$root/$1/package.json" "$root/$1/package-lock.json" .
+		npm ci --silent --no-audit --no-fund --ignore-scripts
+		touch installed
+	fi
+}
+modules agent/pty/screen/reference reference
+modules e2e/testdata/vscode vscode
+# VS Code looks for its modules beside its own files.
+ln -sfn ../../.. "$root/build/vscode/node_modules/code-server/lib/vscode/node_modules"
