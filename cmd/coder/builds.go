@@ -20,10 +20,19 @@ const (
 )
 
 // await waits until a build has ended and returns an error unless it did what
-// it should.
+// it should. On a terminal it shows what the build says.
 func await(ctx context.Context, c *api.Client, b api.Build) error {
-	p := showProgress(fmt.Sprintf("Waiting for workspace %s to %s", b.WorkspaceName, b.Transition))
+	p := showProgress("")
 	defer p.end()
+	return awaitBelow(ctx, c, b, p)
+}
+
+// awaitBelow is await for who shows a progress already.
+func awaitBelow(ctx context.Context, c *api.Client, b api.Build, p *progress) error {
+	p.now(fmt.Sprintf("Waiting for workspace %s to %s", b.WorkspaceName, b.Transition))
+	if p != nil && !ended(b.Job.Status) {
+		defer showBuild(ctx, c, b, p)()
+	}
 	for pause := firstPoll; !ended(b.Job.Status); pause = min(2*pause, lastPoll) {
 		select {
 		case <-time.After(pause):
@@ -36,6 +45,26 @@ func await(ctx context.Context, c *api.Client, b api.Build) error {
 		}
 	}
 	return outcome(b)
+}
+
+// lastLines is how long the last lines of a build may be on their way when its end
+// is known.
+const lastLines = 2 * time.Second
+
+// showBuild prints what a build says until the function it returns is called, which
+// waits for the last lines. That they cannot be shown is no reason to fail.
+func showBuild(ctx context.Context, c *api.Client, b api.Build, p *progress) (finish func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		_ = followBuild(ctx, c, b, newLogPrinter(p))
+	}()
+	return func() {
+		defer cancel()
+		defer time.AfterFunc(lastLines, cancel).Stop()
+		<-shown
+	}
 }
 
 func ended(s api.JobStatus) bool {
@@ -53,7 +82,8 @@ func outcome(b api.Build) error {
 	if reason == "" {
 		reason = "the server did not say why"
 	}
-	return fmt.Errorf("%s of workspace %q failed: %s", b.Transition, b.WorkspaceName, reason)
+	err := fmt.Errorf("%s of workspace %q failed: %s", b.Transition, b.WorkspaceName, reason)
+	return withHint(err, "coder logs "+b.WorkspaceOwnerName+"/"+b.WorkspaceName)
 }
 
 // transition is one run of start, stop or delete.

@@ -65,7 +65,7 @@ func (o *logsOptions) run(cmd *cobra.Command, g *globals, name string) error {
 		return err
 	}
 	for _, l := range lines {
-		out.line(l.CreatedAt, "build", l.LogLevel == "error", l.Output)
+		out.build(l)
 	}
 	if err := o.agents(ctx, c, b, t.agent, out); err != nil {
 		return err
@@ -128,12 +128,33 @@ func (o *logsOptions) agents(ctx context.Context, c *api.Client, b api.Build, na
 
 // followAgent prints lines until ctx ends, which is no error.
 func followAgent(ctx context.Context, c *api.Client, a api.Agent, last int64, out *logPrinter) error {
-	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
-		err := c.FollowAgentLogs(ctx, a.ID, last, func(lines []api.AgentLog) error {
-			pause = firstPoll
+	return keepFollowing(ctx, out, func(heard func()) error {
+		return c.FollowAgentLogs(ctx, a.ID, last, func(lines []api.AgentLog) error {
+			heard()
 			last = out.agent(a, lines, last)
 			return out.err
 		})
+	})
+}
+
+// followBuild prints the lines of a build until it or ctx ends, which is no error.
+func followBuild(ctx context.Context, c *api.Client, b api.Build, out *logPrinter) error {
+	last := int64(0)
+	return keepFollowing(ctx, out, func(heard func()) error {
+		return c.FollowBuildLogs(ctx, b.ID, last, func(l api.JobLog) error {
+			heard()
+			last = l.ID
+			out.build(l)
+			return out.err
+		})
+	})
+}
+
+// keepFollowing follows a log again when the connection breaks, with shorter pauses
+// once something was heard.
+func keepFollowing(ctx context.Context, out *logPrinter, follow func(heard func()) error) error {
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+		err := follow(func() { pause = firstPoll })
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -156,8 +177,9 @@ type logPrinter struct {
 }
 
 func newLogPrinter(w io.Writer) *logPrinter {
+	_, isProgress := w.(*progress) // of stderr, which is a terminal then
 	f, isFile := w.(*os.File)
-	return &logPrinter{w: w, colour: isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""}
+	return &logPrinter{w: w, colour: (isProgress || isFile && term.IsTerminal(int(f.Fd()))) && os.Getenv("NO_COLOR") == ""}
 }
 
 // sourceColours tell sources apart; red is for errors.
@@ -177,6 +199,11 @@ func (p *logPrinter) line(at time.Time, source string, isError bool, text string
 	if _, err := fmt.Fprintf(p.w, "%s [%s] %s\n", stamp, source, text); err != nil && p.err == nil {
 		p.err = err
 	}
+}
+
+// build prints a line of a build.
+func (p *logPrinter) build(l api.JobLog) {
+	p.line(l.CreatedAt, "build", l.LogLevel == "error", l.Output)
 }
 
 func hashOf(text string) (n int) {

@@ -20,8 +20,9 @@ type progress struct {
 	once sync.Once
 	done sync.WaitGroup
 
-	mu   sync.Mutex // guards what
-	what string
+	mu    sync.Mutex // guards what is below
+	what  string
+	shown bool
 }
 
 // showProgress starts to count; call end before other output.
@@ -44,6 +45,25 @@ func (p *progress) now(what string) {
 	p.what = what
 }
 
+// Write writes whole lines in place of the one that is shown, which comes back below
+// them. Without a progress it writes to stderr.
+func (p *progress) Write(lines []byte) (int, error) {
+	if p == nil {
+		return os.Stderr.Write(lines)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hideLocked()
+	return os.Stderr.Write(lines)
+}
+
+func (p *progress) hideLocked() {
+	if p.shown {
+		fmt.Fprint(os.Stderr, "\r\x1b[2K")
+	}
+	p.shown = false
+}
+
 // end removes the line. It may be called twice.
 func (p *progress) end() {
 	if p == nil {
@@ -57,18 +77,17 @@ func (p *progress) run() {
 	start := time.Now()
 	tick := time.NewTicker(progressAfter)
 	defer tick.Stop()
-	shown := false
 	for {
 		select {
 		case <-tick.C:
 			p.mu.Lock()
 			fmt.Fprintf(os.Stderr, "\r\x1b[2K%s … %ds", printable(p.what), int(time.Since(start).Seconds()))
+			p.shown = true
 			p.mu.Unlock()
-			shown = true
 		case <-p.stop:
-			if shown {
-				fmt.Fprint(os.Stderr, "\r\x1b[2K")
-			}
+			p.mu.Lock()
+			p.hideLocked()
+			p.mu.Unlock()
 			return
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,8 +20,7 @@ func (o *sshOptions) ready(ctx context.Context, c *api.Client, p *progress) (api
 		return ws, api.Agent{}, err
 	}
 	if ws.LatestBuild.Status != api.BuildRunning {
-		p.now("Waiting for workspace " + ws.Name + " to start")
-		if ws, err = o.running(ctx, c, ws); err != nil {
+		if ws, err = o.running(ctx, c, ws, p); err != nil {
 			return ws, api.Agent{}, err
 		}
 	}
@@ -39,7 +37,7 @@ func (o *sshOptions) ready(ctx context.Context, c *api.Client, p *progress) (api
 
 // running sees to it that a workspace runs: it waits for a build that makes it
 // so, or begins one.
-func (o *sshOptions) running(ctx context.Context, c *api.Client, ws api.Workspace) (api.Workspace, error) {
+func (o *sshOptions) running(ctx context.Context, c *api.Client, ws api.Workspace, p *progress) (api.Workspace, error) {
 	b := ws.LatestBuild
 	starting := b.Transition == api.TransitionStart && !ended(b.Job.Status)
 	switch {
@@ -50,17 +48,17 @@ func (o *sshOptions) running(ctx context.Context, c *api.Client, ws api.Workspac
 		return ws, withHint(fmt.Errorf("workspace %q is %s", ws.Name, b.Status), "coder start "+o.target.workspaceName())
 	default:
 		if !ended(b.Job.Status) { // it stops; then it can be started
-			if err := await(ctx, c, b); err != nil {
+			if err := awaitBelow(ctx, c, b, p); err != nil {
 				return ws, err
 			}
 		}
-		fmt.Fprintf(os.Stderr, "Workspace %q is stopped. Starting it.\n", ws.Name)
+		fmt.Fprintf(p, "Workspace %q is stopped. Starting it.\n", ws.Name)
 		var err error
 		if b, err = o.autostart(ctx, c, ws); err != nil {
 			return ws, err
 		}
 	}
-	if err := await(ctx, c, b); err != nil {
+	if err := awaitBelow(ctx, c, b, p); err != nil {
 		return ws, err
 	}
 	return o.target.find(ctx, c)

@@ -32,11 +32,23 @@ func (c *Client) AgentLogs(ctx context.Context, agent uuid.UUID, after int64) ([
 	return out, c.get(ctx, "/api/v2/workspaceagents/"+agent.String()+"/logs?after="+strconv.FormatInt(after, 10), &out)
 }
 
+// FollowBuildLogs calls each with lines of a build as they come, those with ids
+// above after at first. It returns nil when the build has ended, and an error when
+// the connection breaks, each does not like a line or ctx ends.
+func (c *Client) FollowBuildLogs(ctx context.Context, build uuid.UUID, after int64, each func(JobLog) error) error {
+	return followLog(ctx, c, "/api/v2/workspacebuilds/"+build.String()+"/logs", after, each)
+}
+
 // FollowAgentLogs calls each with lines as the agent logs them, those with ids
 // above after at first. It returns nil when the agent's build is over, and an
-// error when the connection breaks, each does not like a line or ctx ends.
+// error as FollowBuildLogs does.
 func (c *Client) FollowAgentLogs(ctx context.Context, agent uuid.UUID, after int64, each func([]AgentLog) error) error {
-	ws, err := c.dial(ctx, "/api/v2/workspaceagents/"+agent.String()+"/logs?follow=true&after="+strconv.FormatInt(after, 10))
+	return followLog(ctx, c, "/api/v2/workspaceagents/"+agent.String()+"/logs", after, each)
+}
+
+// followLog calls each with every message of a log.
+func followLog[M any](ctx context.Context, c *Client, path string, after int64, each func(M) error) error {
+	ws, err := c.dial(ctx, path+"?follow=true&after="+strconv.FormatInt(after, 10))
 	if err != nil {
 		return err
 	}
@@ -52,11 +64,11 @@ func (c *Client) FollowAgentLogs(ctx context.Context, agent uuid.UUID, after int
 		case err != nil:
 			return fmt.Errorf("follow the log: %w", err)
 		}
-		var lines []AgentLog
-		if err := json.Unmarshal(raw, &lines); err != nil {
+		var message M
+		if err := json.Unmarshal(raw, &message); err != nil {
 			return fmt.Errorf("follow the log: %w", err)
 		}
-		if err := each(lines); err != nil {
+		if err := each(message); err != nil {
 			return err
 		}
 	}
