@@ -88,7 +88,10 @@ func (o *keepalive) outside(cmd *cobra.Command, g *globals, args []string) error
 	if left < o.lasts-time.Minute {
 		fmt.Fprintf(os.Stderr, "That is %v: a lease may not last longer.\n", left)
 	}
-	if ws.LatestBuild.Deadline == nil {
+	switch {
+	case ws.LatestBuild.Status == api.BuildStopped:
+		fmt.Fprintf(os.Stderr, "It is stopped: coder start %s\n", ws.Name)
+	case ws.LatestBuild.Deadline == nil:
 		fmt.Fprintln(os.Stderr, "It does not stop by itself anyway: coder schedule stop sets that.")
 	}
 	return nil

@@ -135,8 +135,15 @@ func (o *sshOptions) readEnv(fs *pflag.FlagSet) error {
 	return err
 }
 
+// maxEnv is how many bytes of variables a session may be given: what an agent takes
+// (sshd.Limits), less what we add. It refuses more without an answer that we wait for.
+const maxEnv = 63 << 10
+
 // check finds what is wrong with the flags.
 func (o *sshOptions) check() error {
+	if n := len(strings.Join(o.env, "")); n > maxEnv {
+		return fmt.Errorf("--env: %d bytes of variables, want at most %d", n, maxEnv)
+	}
 	for _, entry := range o.env {
 		if key, _, ok := strings.Cut(entry, "="); !ok || key == "" {
 			return fmt.Errorf("--env %q: want KEY=VALUE", entry)
