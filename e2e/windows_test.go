@@ -33,7 +33,7 @@ func TestOnWindows(t *testing.T) {
 	w.user, w.drive = w.OnWindows(w.client)
 	w.user.MustRun("login", w.server.URL, "--token", token)
 	for _, does := range []func(*testing.T){
-		w.session, w.command, w.relayed, w.terminal, w.configSSH, w.openSSH, w.portForward, w.headerCommand, w.doctor, w.link, w.completion, w.logout,
+		w.session, w.command, w.relayed, w.terminal, w.configSSH, w.rights, w.openSSH, w.portForward, w.headerCommand, w.doctor, w.link, w.completion, w.logout,
 	} {
 		does(t)
 	}
@@ -144,6 +144,17 @@ func (w *onWindows) configSSH(t *testing.T) {
 	}
 	if all, err := os.ReadDir(filepath.Dir(file)); err != nil || len(all) != 1 {
 		t.Errorf("besides the configuration there is something: %v, %v", all, err)
+	}
+}
+
+// rights runs the tests of what only Windows can tell.
+func (w *onWindows) rights(t *testing.T) {
+	tests, err := buildForWine(w.Dir("exe"), "sshconfig.test.exe", "test", "-c", "./connect/sshconfig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := w.Run(w.user.OpenSSH(within(t, patience), wine, tests, "-test.run", "TestReplaceKeepsRights")); r.Code != 0 || !strings.Contains(r.Stdout, "PASS") {
+		t.Errorf("tests of sshconfig on Windows = %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/berthdev/berth/tailnet/netlab"
@@ -35,8 +36,30 @@ var wineStd = map[string][]string{
 	"net/fd_windows.go":                            {"windows.SIO_UDP_NETRESET", "syscall.SIO_UDP_CONNRESET"},
 }
 
-// buildForWine builds coder.exe as users get it, but for wineStd, below dir.
-func buildForWine(dir string) (string, error) {
+// buildForWine runs a go build or go test -c for Windows, with wineStd, that makes a
+// program below dir.
+func buildForWine(dir, program string, args ...string) (string, error) {
+	overlay, err := wineOverlay(dir)
+	if err != nil {
+		return "", err
+	}
+	_, self, _, ok := runtime.Caller(0)
+	if !ok {
+		return "", fmt.Errorf("build %s: the place of the source is not known", program)
+	}
+	binary := filepath.Join(dir, program)
+	args = slices.Insert(args, len(args)-1, "-trimpath", "-tags", "slim", "-overlay", overlay, "-o", binary)
+	cmd := exec.Command("go", args...)
+	cmd.Dir = filepath.Dir(filepath.Dir(self))
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=windows", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", program, err, out)
+	}
+	return binary, nil
+}
+
+// wineOverlay writes wineStd, below dir, as the go command's -overlay takes it.
+func wineOverlay(dir string) (file string, err error) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the standard library: %w", err)
@@ -62,21 +85,8 @@ func buildForWine(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
-		return "", err
-	}
-	_, self, _, ok := runtime.Caller(0)
-	if !ok {
-		return "", errors.New("build coder.exe: the place of the source is not known")
-	}
-	binary := filepath.Join(dir, "coder.exe")
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "slim", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "./cmd/coder")
-	cmd.Dir = filepath.Dir(filepath.Dir(self))
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=windows", "GOARCH=amd64")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build coder.exe: %w\n%s", err, out)
-	}
-	return binary, nil
+	file = filepath.Join(dir, "overlay.json")
+	return file, os.WriteFile(file, overlay, 0o600)
 }
 
 // OnWindows is a user at a host whose system is Windows, as far as Wine is that.
@@ -85,7 +95,7 @@ func buildForWine(dir string) (string, error) {
 func (w *World) OnWindows(h *netlab.Host) (u *User, drive string) {
 	w.t.Helper()
 	prefix := w.Dir("wine")
-	binary, err := buildForWine(w.Dir("exe"))
+	binary, err := buildForWine(w.Dir("exe"), "coder.exe", "build", "./cmd/coder")
 	if err != nil {
 		w.t.Fatalf("have coder.exe: %v", err)
 	}

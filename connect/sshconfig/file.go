@@ -101,7 +101,7 @@ func (f *File) Replace(text []byte) error {
 	defer os.Remove(temp.Name()) // nothing left of it after the rename
 	_, err = temp.Write(text)
 	if f.info != nil && err == nil {
-		err = errors.Join(keepOwner(temp, f.info), temp.Chmod(f.mode()))
+		err = errors.Join(keepRights(temp, f.Path, f.info), temp.Chmod(f.mode()))
 	}
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// keepOwner gives f the owner of another file: sudo must not take the user's
+// keepRights gives f the owner of the file at path: sudo must not take the user's
 // configuration away.
-func keepOwner(f *os.File, of fs.FileInfo) error {
+func keepRights(f *os.File, _ string, of fs.FileInfo) error {
 	want, ok := of.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
