@@ -24,6 +24,7 @@ type connection struct {
 	forwards slots
 	work     sync.WaitGroup
 	why      atomic.Pointer[string] // we ended it, if not nil
+	poke     chan struct{}          // has watch ask the client for a sign of life
 
 	// Only dispatch and what it calls use these.
 	chans <-chan ssh.NewChannel
@@ -38,7 +39,7 @@ type connection struct {
 func newConnection(srv *Server, sc *ssh.ServerConn, conn *bufferedConn) *connection {
 	c := &connection{
 		srv: srv, ssh: sc, net: conn, id: uuid.NewString(), started: time.Now(),
-		listeners: map[listenKey]listeners{},
+		listeners: map[listenKey]listeners{}, poke: make(chan struct{}, 1),
 	}
 	c.sessions.most = int64(srv.limits.Sessions)
 	c.forwards.most = int64(srv.limits.Forwards)

@@ -22,16 +22,35 @@ func (c *connection) watch(ctx context.Context, timeout time.Duration) {
 		return
 	}
 	var asking atomic.Bool
-	for wait := interval; sleep(ctx, wait); {
+	for wait := interval; ; {
+		poked, on := c.pause(ctx, wait)
+		if !on {
+			return
+		}
 		silent := c.net.silent()
 		if silent >= timeout {
 			c.abort("the client gives no sign of life")
 			return
 		}
-		if wait = interval - silent; wait <= 0 {
+		if wait = interval - silent; wait <= 0 || poked {
 			c.ask(&asking)
 			wait = min(interval, timeout-silent)
 		}
+	}
+}
+
+// pause waits for d or until it is asked for a sign of life, and reports which;
+// on is false when ctx has ended.
+func (c *connection) pause(ctx context.Context, d time.Duration) (poked, on bool) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return false, true
+	case <-c.poke:
+		return true, true
+	case <-ctx.Done():
+		return false, false
 	}
 }
 

@@ -60,6 +60,9 @@ func (c *connection) listenTCP(ctx context.Context, payload []byte) ([]byte, err
 		return nil, err
 	}
 	lns, port, err := listenLoopback(ctx, f.Port)
+	if errors.Is(err, unix.EADDRINUSE) && c.takeOver(ctx, listenKey{port: f.Port}) {
+		lns, port, err = listenLoopback(ctx, f.Port)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +131,7 @@ func (c *connection) listenUnix(ctx context.Context, payload []byte) error {
 		return err
 	}
 	ln, err := listenPrivate(ctx, path)
-	if errors.Is(err, unix.EADDRINUSE) && removeStale(ctx, path) {
+	if errors.Is(err, unix.EADDRINUSE) && (removeStale(ctx, path) || c.takeOver(ctx, listenKey{host: path})) {
 		ln, err = listenPrivate(ctx, path)
 	}
 	if err != nil {
@@ -241,6 +244,7 @@ func (c *connection) addListener(key listenKey, lns listeners) error {
 		return fmt.Errorf("add remote forward: taken or over the limit of %d", c.srv.limits.Listeners)
 	}
 	c.listeners[key] = lns
+	c.srv.takeovers.hold(key.place(), c)
 	return nil
 }
 
@@ -268,14 +272,16 @@ func (c *connection) cancel(key listenKey) error {
 		return errRefused
 	}
 	delete(c.listeners, key)
+	c.srv.takeovers.release(key.place(), c)
 	return lns.Close()
 }
 
 func (c *connection) closeListeners() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, lns := range c.listeners {
+	for key, lns := range c.listeners {
 		_ = lns.Close()
+		c.srv.takeovers.release(key.place(), c)
 	}
 	c.listeners = nil
 	if c.agent != nil {

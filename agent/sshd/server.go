@@ -27,13 +27,14 @@ const rekeyAfter = 1 << 30
 
 // A Server serves SSH on connections that are handed to it. Use New.
 type Server struct {
-	cfg      Config
-	limits   Limits
-	ssh      *ssh.ServerConfig
-	log      *slog.Logger
-	counters counters
-	displays displays
-	shutdown sync.Once
+	cfg       Config
+	limits    Limits
+	ssh       *ssh.ServerConfig
+	log       *slog.Logger
+	counters  counters
+	displays  displays
+	takeovers takeovers
+	shutdown  sync.Once
 
 	mu        sync.Mutex
 	closed    bool

@@ -161,6 +161,24 @@ func TestForwardsOutliveTheConnection(t *testing.T) {
 	}
 }
 
+// TestForwardsComeBackAfterACrash kills a client, whose session waits for it for days.
+// The next has the port that it asked for.
+func TestForwardsComeBackAfterACrash(t *testing.T) {
+	l := newLab(t)
+	l.workspace(t, "ws")
+	near := listenTCP(t, func(c *net.TCPConn) { io.WriteString(c, "here") })
+	s := l.shell(t, "-R", "0:"+near, "ws")
+	port := strings.Fields(s.expect(`Port [0-9]+ of`))[1]
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.wait()
+	out, errs, code := finish(t, l.command("ssh", "-R", port+":"+near, "ws", "--", "bash -c 'cat < /dev/tcp/127.0.0.1/"+port+"'"))
+	if out != "here" || code != 0 {
+		t.Errorf("ssh -R %s after a crash = %d, %q, %q; want what the port here says", port, code, out, errs)
+	}
+}
+
 // listenTCP serves a port of this machine until the test ends and returns its
 // address.
 func listenTCP(t *testing.T, handle func(*net.TCPConn)) string {
