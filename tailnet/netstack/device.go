@@ -1,19 +1,19 @@
 package netstack
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"net/netip"
 	"os"
+	"sync"
 
 	"github.com/tailscale/wireguard-go/tun"
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/stack/gro"
 	"tailscale.com/net/packet"
 	"tailscale.com/types/ipproto"
-	"tailscale.com/wgengine/netstack/gro"
 )
 
 // readBatch is the most packets one Read gives: more than the largest packet of
@@ -31,6 +31,8 @@ type tunDevice struct {
 	stack *Stack
 	link  *link
 	flat  []byte // the packet being read; Read is never called concurrently
+
+	joiners sync.Pool // of *gro.GRO that are free; each is some KiB
 }
 
 func (d *tunDevice) File() *os.File { return nil }
@@ -112,11 +114,10 @@ func (d *tunDevice) give(pkt []byte, gso stack.GSO, bufs [][]byte, sizes []int, 
 	return n
 }
 
-// Write delivers packets of one peer to the stack.
+// Write delivers packets of one peer to the stack. It is called concurrently for
+// several peers.
 func (d *tunDevice) Write(bufs [][]byte, offset int) (int, error) {
-	disp := d.link.dispatcher()
-	g := gro.NewGRO()
-	g.SetDispatcher(disp)
+	in := d.receive()
 	var last netip.Addr
 	var p packet.Parsed
 	for _, b := range bufs {
@@ -130,28 +131,49 @@ func (d *tunDevice) Write(bufs [][]byte, offset int) (int, error) {
 			continue
 		}
 		d.stack.noteMSS(&p)
-		switch {
-		case disp == nil:
-		case b[offset+nextHeaderAt] == fragmentHeader:
-			deliverFragment(disp, b[offset:])
-		default:
-			g.Enqueue(&p)
+		if in != nil {
+			deliver(in, b[offset:])
 		}
 	}
-	g.Flush()
+	d.received(in)
 	if peer := d.stack.peer(last); peer != nil {
 		peer.written(bufs)
 	}
 	return len(bufs), nil
 }
 
-// deliverFragment gives the stack a part of a datagram as it is. Upstream's
-// receive path checks the checksum of the datagram over its first part, and
-// drops that; WireGuard has authenticated all of them.
-func deliverFragment(disp stack.NetworkDispatcher, pkt []byte) {
-	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(bytes.Clone(pkt))})
+// receive returns what joins TCP segments of a batch into fewer ones on their way to
+// the stack, nil if that is gone; received ends it.
+func (d *tunDevice) receive() *gro.GRO {
+	disp := d.link.dispatcher()
+	if disp == nil {
+		return nil
+	}
+	in, ok := d.joiners.Get().(*gro.GRO)
+	if !ok {
+		in = &gro.GRO{}
+		in.Init(true)
+	}
+	in.Dispatcher = disp
+	return in
+}
+
+func (d *tunDevice) received(in *gro.GRO) {
+	if in != nil {
+		in.Flush()
+		in.Dispatcher = nil
+		d.joiners.Put(in)
+	}
+}
+
+// deliver gives a copy of pkt, whose buffer is WireGuard's, to the stack. Nobody
+// looks at the checksum of TCP or UDP, which finds what a network did to a packet:
+// WireGuard has authenticated all of it.
+func deliver(in *gro.GRO, pkt []byte) {
+	p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(pkt)})
 	defer p.DecRef()
-	disp.DeliverNetworkPacket(header.IPv6ProtocolNumber, p)
+	p.NetworkProtocolNumber, p.RXChecksumValidated = header.IPv6ProtocolNumber, true
+	in.Enqueue(p)
 }
 
 // decode reads the headers of pkt and reports whether they are those of a whole
