@@ -62,17 +62,18 @@ func TestDoctorOnTheWayToTheServer(t *testing.T) {
 	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
 	env := p.user.Env
 	with := func(more ...string) { p.user.Env = append(append([]string(nil), env...), more...) }
+	session := "CODER_SESSION_TOKEN=" + strings.TrimSpace(p.user.MustRun("login", "token")) // for another URL
 
 	with("CODER_SESSION_TOKEN=aaaaaaaaaa-bbbbbbbbbbbbbbbbbbbbbb")
 	p.mustFind(t, "FAIL  session ", "coder login http://")
 
-	with("CODER_URL=" + p.proxy(t, func(res *http.Response) error {
+	with(session, "CODER_URL="+p.proxy(t, func(res *http.Response) error {
 		res.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
 		return nil
 	}))
 	p.mustFind(t, "warn  clock .*-(1h0m0s|59m59s) apart", "synchronise the clock")
 
-	with("CODER_URL=" + p.proxy(t, func(res *http.Response) error {
+	with(session, "CODER_URL="+p.proxy(t, func(res *http.Response) error {
 		if res.StatusCode == http.StatusSwitchingProtocols {
 			return nil
 		}
@@ -84,13 +85,13 @@ func TestDoctorOnTheWayToTheServer(t *testing.T) {
 	}))
 	p.mustFind(t, `warn  version   this is v2\.34.*, the server is v2\.99\.0`, "install the coder of the server")
 
-	with("CODER_URL=" + p.without(t, func(req *http.Request) bool { return req.Header.Get("Upgrade") != "" }))
+	with(session, "CODER_URL="+p.without(t, func(req *http.Request) bool { return req.Header.Get("Upgrade") != "" }))
 	p.mustFind(t, "FAIL  websocket ", "does the reverse proxy in front pass WebSockets on")
 
-	with("CODER_URL=" + p.intercepting(t))
+	with(session, "CODER_URL="+p.intercepting(t))
 	p.mustFind(t, "FAIL  tls .*unknown authority", "intercepting TLS")
 
-	with("CODER_URL=" + p.without(t, func(req *http.Request) bool { return strings.HasPrefix(req.URL.Path, "/derp") }))
+	with(session, "CODER_URL="+p.without(t, func(req *http.Request) bool { return strings.HasPrefix(req.URL.Path, "/derp") }))
 	p.mustFind(t, "FAIL  path      no relay is reached", "pass /derp on", "ws")
 
 	with()

@@ -60,12 +60,11 @@ func newGuarded(t *testing.T) *guarded {
 	g.serve(t, 443, g.proxy)
 	g.dir = g.Dir("client")
 	g.ca.save(t, g.dir, g.ca.issue(t, g.client.Addr()))
-	g.user = g.server.User(g.client)
-	g.user.Env = append(g.user.Env, "CODER_URL=https://"+g.front.Addr().String())
 	g.flags = []string{
 		"--client-tls-ca-file", filepath.Join(g.dir, "ca.pem"),
 		"--client-tls-cert-file", filepath.Join(g.dir, "cert.pem"), "--client-tls-key-file", filepath.Join(g.dir, "key.pem"),
 	}
+	g.user = g.server.UserVia(g.client, "https://"+g.front.Addr().String(), g.flags...)
 	return g
 }
 
@@ -128,7 +127,6 @@ func TestOpenSSHShowsTheCertificate(t *testing.T) {
 	if r := g.user.Run(within(t, time.Minute), append(slices.Clone(g.flags), "config-ssh", "--yes", "--ssh-config-file", config)...); r.Code != 0 {
 		t.Fatalf("config-ssh = %+v", r)
 	}
-	g.user.Env = slices.DeleteFunc(g.user.Env, func(e string) bool { return strings.HasPrefix(e, "CODER_URL=") })
 	if r := g.Run(g.user.OpenSSH(within(t, time.Minute), "ssh", "-F", config, "ws.coder", "echo through")); r.Code != 0 || r.Stdout != "through\n" {
 		t.Errorf("ssh ws.coder = %+v, want %q", r, "through\n")
 	}

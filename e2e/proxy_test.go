@@ -64,8 +64,7 @@ func proxied(t *testing.T) (*place, *Shell) {
 	if _, err := p.agent.WaitLine(within(t, time.Minute), "connected to the server"); err != nil {
 		t.Fatal(err)
 	}
-	p.user = p.server.User(p.client)
-	p.user.Env = append(p.user.Env, "CODER_URL="+url)
+	p.user = p.server.UserVia(p.client, url)
 	return p, p.user.Shell("ws")
 }
 

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -72,6 +74,16 @@ func (s *Server) Restart() {
 // User is the signed in user at a host.
 func (s *Server) User(h *netlab.Host) *User {
 	return &User{Host: h, Env: []string{"CODER_CONFIG_DIR=" + s.config}, world: s.world}
+}
+
+// UserVia is the user at a host who is signed in by another URL of the server, with
+// more flags.
+func (s *Server) UserVia(h *netlab.Host, url string, flags ...string) *User {
+	s.world.t.Helper()
+	token := strings.TrimSpace(s.User(s.Host).MustRun("login", "token"))
+	u := &User{Host: h, Env: []string{"CODER_CONFIG_DIR=" + s.world.Dir("config via "+h.Name())}, world: s.world}
+	u.MustRun(slices.Concat(flags, []string{"login", url, "--token", token})...)
+	return u
 }
 
 // Create makes a workspace of the template byo and returns the token of its

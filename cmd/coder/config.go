@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,28 @@ func (d configDir) writeSession(server, token string) error {
 		return err
 	}
 	return os.Rename(session, filepath.Join(string(d), fileSession))
+}
+
+// session returns the session at a server, "" if there is none or that of another.
+// Between its two reads another login may replace both files: the URL is read until
+// it stays. Who keeps a session without a URL says by that alone where it goes.
+func (d configDir) session(server *url.URL) (string, error) {
+	before, err := d.read(fileURL)
+	for err == nil {
+		var token, after string
+		if token, err = d.read(fileSession); err != nil {
+			break
+		}
+		if after, err = d.read(fileURL); err != nil || after != before {
+			before = after
+			continue
+		}
+		if after != "" && !isServer(after, server) {
+			return "", nil
+		}
+		return token, nil
+	}
+	return "", err
 }
 
 // prepare writes what a file is to hold to one beside it, and returns its path.

@@ -43,6 +43,41 @@ func TestLoginThatCannotBeStored(t *testing.T) {
 	}
 }
 
+func TestSessionGoesToItsServerOnly(t *testing.T) {
+	for _, c := range []struct {
+		stored, server string
+		want           bool
+	}{
+		{"https://blue.example.com", "https://blue.example.com", true},
+		{"https://Blue.Example.com/", "https://blue.example.com", true},
+		{"blue.example.com", "https://blue.example.com", true},
+		{"", "https://blue.example.com", true}, // who keeps it there means it
+		{"https://blue.example.com", "http://blue.example.com", false},
+		{"https://blue.example.com", "https://blue.example.com:8443", false},
+		{"https://blue.example.com", "https://blue.example.com.evil.example", false},
+		{"https://blue.example.com", "https://green.example.com", false},
+		{"no URL at all\x00", "https://blue.example.com", false},
+	} {
+		kept := credentials{dir: configDir(t.TempDir())}
+		if err := errors.Join(kept.dir.write(fileURL, c.stored), kept.dir.write(fileSession, "secret")); err != nil {
+			t.Fatal(err)
+		}
+		server, err := url.Parse(c.server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := kept.token(server); (got == "secret") != c.want || err != nil {
+			t.Errorf("token for %s of a session of %q = %q, %v", c.server, c.stored, got, err)
+		}
+		if err := kept.forget(server); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := kept.dir.read(fileSession); (got == "") != c.want || err != nil {
+			t.Errorf("session of %q after %s was forgotten = %q, %v", c.stored, c.server, got, err)
+		}
+	}
+}
+
 // TestSessionOfAnotherServer reads at every moment of logins to two servers, at each
 // of which kill -9 may end one: no session is ever beside the URL of another server.
 func TestSessionOfAnotherServer(t *testing.T) {
@@ -64,6 +99,9 @@ func TestSessionOfAnotherServer(t *testing.T) {
 		before, _ := c.dir.read(fileSession)
 		server, _ := c.dir.read(fileURL)
 		after, _ := c.dir.read(fileSession)
+		if got, err := c.token(&url.URL{Scheme: "https", Host: "0.example.com"}); got != "" && !strings.HasPrefix(got, "https://0.example.com#") || err != nil {
+			t.Fatalf("token of one server = %q, %v, while another is signed in to", got, err)
+		}
 		if of, _, _ := strings.Cut(before, "#"); before == after && before != "" && of != server {
 			t.Fatalf("session %q is beside the URL %q", before, server)
 		}

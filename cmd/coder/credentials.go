@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/berthdev/berth/server/api"
 )
 
 // credentials keep which server the user is signed in to, and the session. The
@@ -36,8 +38,8 @@ func (g *globals) credentials() (credentials, error) {
 // server returns the URL of the last login, or "".
 func (c credentials) server() (string, error) { return c.dir.read(fileURL) }
 
-// token returns the session at a server, or "". One that was stored before there
-// was a keyring is in the file.
+// token returns the session at a server, or "": that of another server is none of
+// its business. One that was stored before there was a keyring is in the file.
 func (c credentials) token(server *url.URL) (string, error) {
 	var locked error
 	if c.keyring != nil {
@@ -47,7 +49,7 @@ func (c credentials) token(server *url.URL) (string, error) {
 		}
 		locked = err
 	}
-	token, err := c.dir.read(fileSession)
+	token, err := c.dir.session(server)
 	if token == "" && err == nil && locked != nil {
 		return "", withHint(fmt.Errorf("read the session from the keyring: %w", locked), "unlock it, or use --use-keyring=false and sign in again")
 	}
@@ -66,13 +68,23 @@ func (c credentials) store(server *url.URL, token string) error {
 	return errors.Join(err, c.dir.remove(fileSession)) // an older one
 }
 
-// forget removes what store stored. That nothing was is fine.
+// forget removes what store stored for a server. That nothing was is fine.
 func (c credentials) forget(server *url.URL) error {
-	err := c.dir.remove(fileURL, fileSession, fileOrganization)
+	stored, err := c.server()
+	if err == nil && (stored == "" || isServer(stored, server)) {
+		err = c.dir.remove(fileURL, fileSession, fileOrganization)
+	}
 	if c.keyring != nil {
 		err = errors.Join(err, c.keyring.remove(account(server)))
 	}
 	return err
+}
+
+// isServer reports whether an address is that of a server: the scheme counts, as a
+// session of https must not go through a network in the open.
+func isServer(address string, server *url.URL) bool {
+	u, err := api.ParseURL(address)
+	return err == nil && u.Scheme == server.Scheme && account(u) == account(server)
 }
 
 // account is the name of a server's entry in the keyring. Each server has its own:

@@ -29,9 +29,20 @@ func (g *globals) client(ctx context.Context) (*api.Client, error) {
 		return nil, err
 	}
 	if c.Token == "" && g.clientTLS.cert == "" { // a proxy may know whose the certificate is
-		return nil, withHint(errors.New("you are not signed in"), "coder login "+c.URL.String())
+		return nil, g.notSignedIn(c.URL)
 	}
 	return c, nil
+}
+
+// notSignedIn is the error of who has no session at a server.
+func (g *globals) notSignedIn(server *url.URL) error {
+	err := errors.New("you are not signed in")
+	if kept, broken := g.credentials(); broken == nil {
+		if stored, _ := kept.server(); stored != "" && !isServer(stored, server) {
+			err = fmt.Errorf("you are not signed in to %s, but to %s", server, printable(stored))
+		}
+	}
+	return withHint(err, "coder login "+server.String())
 }
 
 // anonymous returns a client without a token: of the server at address, or,
