@@ -192,3 +192,36 @@ func TestEnterGoesOnWithoutScripts(t *testing.T) {
 	s.mustShow("in-42", patience)
 	s.mustEnd(0)
 }
+
+// TestWaitingShowsThisStart waits for scripts without a terminal, in the agent's
+// second life: it sees what they print now, not what they printed in the first.
+func TestWaitingShowsThisStart(t *testing.T) {
+	m, home, token := configured(t, "startup_script_behavior: blocking\nstartup_script: "+
+		"echo >> ~/lives; echo life-$(wc -l < ~/lives); until [ -e ~/go-$(wc -l < ~/lives) ]; do sleep 0.02; done")
+	touch(t, filepath.Join(home, "go-1"))
+	first := m.server.StartAgent(m.host, m.server.URL, token)
+	if r := m.user.Run(within(t, patience), "ssh", "ws", "--", "echo in"); r.Code != 0 || r.Stdout != "in\n" {
+		t.Fatalf("coder ssh in the first life = %+v", r)
+	}
+	mustStop(t, first)
+	m.server.StartAgent(m.host, m.server.URL, token)
+	for _, args := range [][]string{{"ssh", "--stdio", "ws"}, {"ssh", "ws", "--", "echo in"}} {
+		waiting := m.host.Start(m.user.Coder(t.Context(), args...))
+		if _, err := waiting.WaitLine(within(t, patience), "life-2"); err != nil {
+			t.Errorf("coder %q does not show what the scripts print: %v", args, err)
+		}
+		if out := waiting.Output(); strings.Contains(out, "life-1") {
+			t.Errorf("coder %q shows what they printed before: %s", args, out)
+		}
+		if args[1] == "--stdio" {
+			waiting.Kill9()
+			continue
+		}
+		touch(t, filepath.Join(home, "go-2"))
+		began := time.Now()
+		if err := waiting.Wait(within(t, patience)); err != nil || !strings.HasSuffix(strings.TrimSpace(waiting.Output()), "\nin") {
+			t.Errorf("coder %q = %v, %s", args, err, waiting.Output())
+		}
+		t.Logf("a login %v after the scripts", time.Since(began))
+	}
+}

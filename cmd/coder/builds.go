@@ -29,17 +29,27 @@ func await(ctx context.Context, c *api.Client, b api.Build) error {
 
 // awaitBelow is await for who shows a progress already.
 func awaitBelow(ctx context.Context, c *api.Client, b api.Build, p *progress) error {
+	if ended(b.Job.Status) {
+		return outcome(b)
+	}
 	p.now(fmt.Sprintf("Waiting for workspace %s to %s", b.WorkspaceName, b.Transition))
-	if p != nil && !ended(b.Job.Status) {
+	if p != nil {
 		defer showBuild(ctx, c, b, p)()
 	}
+	news, stop := follow(ctx, c, b.WorkspaceID)
+	defer stop()
 	for pause := firstPoll; !ended(b.Job.Status); pause = min(2*pause, lastPoll) {
+		var err error
 		select {
+		case ws := <-news:
+			if ws.LatestBuild.ID == b.ID {
+				b = ws.LatestBuild
+			}
+			continue
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		var err error
 		if b, err = c.Build(ctx, b.ID); err != nil {
 			return err
 		}

@@ -173,13 +173,14 @@ func keepFollowing(ctx context.Context, out *logPrinter, follow func(heard func(
 type logPrinter struct {
 	w      io.Writer
 	colour bool
-	err    error // the first of writing
+	since  time.Time // lines of agents from before are left out
+	err    error     // the first of writing
 }
 
 func newLogPrinter(w io.Writer) *logPrinter {
-	_, isProgress := w.(*progress) // of stderr, which is a terminal then
+	p, isProgress := w.(*progress) // of stderr, which is a terminal unless p is nil
 	f, isFile := w.(*os.File)
-	return &logPrinter{w: w, colour: (isProgress || isFile && term.IsTerminal(int(f.Fd()))) && os.Getenv("NO_COLOR") == ""}
+	return &logPrinter{w: w, colour: (isProgress && p != nil || isFile && term.IsTerminal(int(f.Fd()))) && os.Getenv("NO_COLOR") == ""}
 }
 
 // sourceColours tell sources apart; red is for errors.
@@ -216,8 +217,10 @@ func hashOf(text string) (n int) {
 // agent prints lines of an agent and returns the id of the last.
 func (p *logPrinter) agent(a api.Agent, lines []api.AgentLog, last int64) int64 {
 	for _, l := range lines {
+		if last = l.ID; l.CreatedAt.Before(p.since) {
+			continue
+		}
 		p.line(l.CreatedAt, sourceName(a, l.SourceID), l.Level == "error", l.Output)
-		last = l.ID
 	}
 	return last
 }

@@ -109,21 +109,38 @@ func (o *portForwarding) run(cmd *cobra.Command, g *globals) error {
 }
 
 // run forwards until ctx ends, which is no error; one is that a rule cannot be
-// listened for.
+// listened for, or that the workspace was stopped.
 func (f *forwarding) run(ctx context.Context, w way, rules []forward.Rule, auto bool) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	for _, rule := range rules {
 		if _, err := f.begin(ctx, rule, ""); err != nil {
 			return err
 		}
 	}
 	f.show.ready()
+	f.running.Go(func() { end(f.watch(ctx, w)) })
 	f.running.Go(func() { f.reportUse(ctx, w) })
 	f.running.Go(func() { f.refresh(ctx) })
 	if auto {
 		f.follow(ctx, w.conn)
 	}
 	<-ctx.Done()
+	var stopped stoppedError
+	if errors.As(context.Cause(ctx), &stopped) {
+		return withHint(stopped, "coder start "+w.workspace.Name)
+	}
 	return nil
+}
+
+// watch returns when the workspace was stopped, or ctx ends.
+func (f *forwarding) watch(ctx context.Context, w way) error {
+	tell := func(text string) {
+		if _, drawn := f.show.(*forwardTable); !drawn { // it would be in the middle of that
+			fmt.Fprintln(os.Stderr, text)
+		}
+	}
+	return watchWorkspace(ctx, w.client, w.workspace, lookEvery, tell)
 }
 
 // dialer reaches ports of the workspace itself directly, and what is beyond by

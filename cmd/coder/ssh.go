@@ -85,7 +85,7 @@ func (o *sshOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.networkInfoDir, "network-info-dir", "", "write what is known of the path to a file in this `directory`")
 	fs.DurationVar(&o.networkInfoInterval, "network-info-interval", 5*time.Second, "how often that file is written")
 
-	fs.DurationVar(&o.pollInterval, "workspace-poll-interval", time.Minute, "how often to look whether the workspace is about to stop, or was stopped; 0 for never")
+	fs.DurationVar(&o.pollInterval, "workspace-poll-interval", lookEvery, "how often to look whether the workspace is about to stop, or was stopped; 0 for never")
 	o.forwards.register(fs)
 
 	fs.StringVarP(&o.container, "container", "c", "", "refused: agents of this make run no dev containers")

@@ -46,16 +46,28 @@ func (e stoppedError) Error() string {
 	return fmt.Sprintf("workspace %q is %s", e.workspace, e.status)
 }
 
-// lookTimeout is how long the server may take to tell of a workspace.
-const lookTimeout = 30 * time.Second
+const (
+	// lookTimeout is how long the server may take to tell of a workspace.
+	lookTimeout = 30 * time.Second
 
-// watchWorkspace looks every so often whether the workspace still runs, until ctx
-// ends: it tells how long it will, and returns a stoppedError when it does not.
-// A server that does not answer ends no session.
+	// lookEvery is how often it is asked, by default.
+	lookEvery = time.Minute
+
+	// shortSession is what is over before anybody stops its workspace: not worth a
+	// stream of its own.
+	shortSession = 2 * time.Second
+)
+
+// watchWorkspace watches whether the workspace still runs, until ctx ends: it tells
+// how long it will, and returns a stoppedError when it does not. It hears of a stop
+// and looks every so often. A server that does not answer ends no session.
 func watchWorkspace(ctx context.Context, c *api.Client, ws api.Workspace, every time.Duration, tell func(string)) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	begin := time.NewTimer(shortSession)
+	defer begin.Stop()
 	var told stopWarnings
+	var news <-chan api.Workspace
 	for {
 		build := ws.LatestBuild
 		if build.Status == api.BuildStopped || build.Status == api.BuildDeleted {
@@ -65,6 +77,13 @@ func watchWorkspace(ctx context.Context, c *api.Client, ws api.Workspace, every 
 			tell(aboutToStop(ws, *build.Deadline))
 		}
 		select {
+		case ws = <-news:
+			continue
+		case <-begin.C:
+			followed, stop := follow(ctx, c, ws.ID)
+			defer stop()
+			news = followed
+			continue
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()

@@ -85,10 +85,10 @@ func TestStopIsToldOf(t *testing.T) {
 func TestSessionsEndWithTheirWorkspace(t *testing.T) {
 	l := newLab(t)
 	l.workspace(t, "ws")
-	s := l.shell(t, "--workspace-poll-interval", "50ms", "ws")
+	s := l.shell(t, "ws")
 	s.enter("echo ready-$((1+1))\r")
 	s.expect(`ready-2`)
-	proxied := l.command("ssh", "--stdio", "--workspace-poll-interval", "50ms", "ws")
+	proxied := l.command("ssh", "--stdio", "ws")
 	var errs strings.Builder
 	proxied.Stderr = &errs
 	in, err := proxied.StdinPipe()
@@ -106,6 +106,19 @@ func TestSessionsEndWithTheirWorkspace(t *testing.T) {
 	if _, err := io.ReadFull(out, make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
+	forward := l.command("port-forward", "ws", "--tcp", "0:80")
+	var forwardErrs strings.Builder
+	forward.Stderr = &forwardErrs
+	said, err := forward.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := forward.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(said, make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
 	l.coder(t, "stop", "ws", "--yes")
 	s.expect(`error: workspace "ws" is stopped\r\nhint: coder start ws`)
 	if got := s.wait(); got != exitLost {
@@ -114,5 +127,9 @@ func TestSessionsEndWithTheirWorkspace(t *testing.T) {
 	io.Copy(io.Discard, out)
 	if err := proxied.Wait(); proxied.ProcessState.ExitCode() != exitLost || !strings.HasPrefix(errs.String(), `error: workspace "ws" is stopped`) {
 		t.Errorf("the stop of the workspace ends coder ssh --stdio with %v, %q, want %d and why", err, &errs, exitLost)
+	}
+	io.Copy(io.Discard, said)
+	if err := forward.Wait(); forward.ProcessState.ExitCode() != 1 || forwardErrs.String() != "error: workspace \"ws\" is stopped\nhint: coder start ws\n" {
+		t.Errorf("the stop of the workspace ends coder port-forward with %v, %q, want 1 and why", err, &forwardErrs)
 	}
 }

@@ -30,7 +30,9 @@ func (o *sshOptions) ready(ctx context.Context, c *api.Client, p *progress) (api
 	}
 	if o.mustWait(agent) {
 		p.now("Waiting for the start scripts of " + ws.Name)
-		agent, err = awaitScripts(ctx, c, agent, p, !o.stdio)
+		news, stop := follow(ctx, c, ws.ID)
+		defer stop()
+		agent, err = awaitScripts(ctx, c, agent, news, p, !o.stdio)
 	}
 	return ws, agent, err
 }
@@ -88,7 +90,7 @@ func (t target) workspaceName() string {
 
 // mustWait reports whether the start scripts are to be waited for.
 func (o *sshOptions) mustWait(a api.Agent) bool {
-	if o.noWait || o.wait == "no" || !scriptsRun(a.LifecycleState) {
+	if o.noWait || o.wait == "no" || !startIsAhead(a.LifecycleState) {
 		return false
 	}
 	return o.wait == "yes" || a.StartupScriptBehavior == "blocking"

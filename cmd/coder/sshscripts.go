@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/term"
 
 	"github.com/berthdev/berth/server/api"
@@ -20,40 +21,72 @@ func scriptsRun(s api.AgentLifecycle) bool {
 	return s == api.LifecycleCreated || s == api.LifecycleStarting
 }
 
-// awaitScripts waits until the start scripts have ended, whether well or not.
-// Somebody at a terminal sees what they print and can go on without them.
-func awaitScripts(ctx context.Context, c *api.Client, a api.Agent, p *progress, interactive bool) (api.Agent, error) {
+// startIsAhead reports whether start scripts run in that state or will: an agent that
+// stops or is off starts anew before anybody can log in.
+func startIsAhead(s api.AgentLifecycle) bool {
+	switch s {
+	case api.LifecycleShuttingDown, api.LifecycleShutdownTimeout, api.LifecycleShutdownError, api.LifecycleOff:
+		return true
+	}
+	return scriptsRun(s)
+}
+
+// awaitScripts waits until the start scripts have ended, whether well or not, of
+// which news tells. What they print is shown on stderr meanwhile. Somebody at a
+// terminal can go on without them.
+func awaitScripts(ctx context.Context, c *api.Client, a api.Agent, news <-chan api.Workspace, p *progress, interactive bool) (api.Agent, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	var showing sync.WaitGroup
+	defer showing.Wait()
 	defer cancel()
 	var skip <-chan struct{}
+	way := ""
 	if interactive && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) {
-		p.end()
-		fmt.Fprintf(os.Stderr, "The start scripts of agent %s still run%s. %s goes on without them.\n", printable(a.Name), blockingNames(a), waySkip)
 		typed, stop := lineTyped(os.Stdin)
 		defer stop()
-		skip = typed
-		var showing sync.WaitGroup
-		defer showing.Wait()
-		defer cancel()
-		showing.Go(func() { showScripts(ctx, c, a, os.Stderr) })
+		skip, way = typed, " "+waySkip+" goes on without them."
 	}
-	for pause := firstPoll; scriptsRun(a.LifecycleState); pause = min(2*pause, lastPoll) {
+	show := sync.OnceFunc(func() {
+		of := a
+		fmt.Fprintf(p, "The start scripts of agent %s still run%s.%s\n", printable(of.Name), blockingNames(of), way)
+		showing.Go(func() { showScripts(ctx, c, of, p) })
+	})
+	for pause := firstPoll; startIsAhead(a.LifecycleState); pause = min(2*pause, lastPoll) {
+		if a.LifecycleState == api.LifecycleStarting {
+			show()
+		}
+		var err error
 		select {
+		case ws := <-news:
+			if now, ok := agentOf(ws, a.ID); ok {
+				a = now
+			}
+			continue
 		case <-time.After(pause):
 		case <-skip:
 			return a, nil
 		case <-ctx.Done():
 			return a, ctx.Err()
 		}
-		var err error
 		if a, err = c.Agent(ctx, a.ID); err != nil {
 			return a, err
 		}
 	}
 	if a.LifecycleState == api.LifecycleStartError || a.LifecycleState == api.LifecycleStartTimeout {
-		fmt.Fprintf(os.Stderr, "The start scripts of agent %s did not end well (%s): coder logs says more.\n", printable(a.Name), a.LifecycleState)
+		fmt.Fprintf(p, "The start scripts of agent %s did not end well (%s): coder logs says more.\n", printable(a.Name), a.LifecycleState)
 	}
 	return a, nil
+}
+
+func agentOf(ws api.Workspace, id uuid.UUID) (api.Agent, bool) {
+	for _, r := range ws.LatestBuild.Resources {
+		for _, a := range r.Agents {
+			if a.ID == id {
+				return a, true
+			}
+		}
+	}
+	return api.Agent{}, false
 }
 
 // blockingNames names the scripts that logins should wait for.
@@ -70,9 +103,12 @@ func blockingNames(a api.Agent) string {
 	return " (" + strings.Join(names, ", ") + ")"
 }
 
-// showScripts prints what scripts print, until ctx ends. That it cannot be shown
-// is no reason not to wait.
+// showScripts prints what scripts print since the agent started, until ctx ends.
+// That it cannot be shown is no reason not to wait.
 func showScripts(ctx context.Context, c *api.Client, a api.Agent, w io.Writer) {
 	out := newLogPrinter(w)
+	if a.StartedAt != nil {
+		out.since = *a.StartedAt
+	}
 	_ = followAgent(ctx, c, a, 0, out)
 }

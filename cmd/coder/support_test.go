@@ -147,7 +147,7 @@ func TestSupportBundleHasNoSecret(t *testing.T) {
 	out := filepath.Join(l.dir, "b.zip")
 	cmd := l.command("--url", server.URL, "--header", "X-Auth="+planted["header"], "--header-command", "echo X-Second="+planted["header command"],
 		"support", "bundle", "admin/blue-fox", "--output-file", out, "--yes")
-	cmd.Env = append(cmd.Env, "CODER_HEADER=", "GITHUB_TOKEN="+planted["environment"], "CODER_AGENT_TOKEN="+agent,
+	cmd.Env = append(cmd.Env, "CODER_SESSION_TOKEN="+session, "CODER_HEADER=", "GITHUB_TOKEN="+planted["environment"], "CODER_AGENT_TOKEN="+agent,
 		"ALL_PROXY=http://me:"+planted["proxy"]+"@127.0.0.1:1", "UNRELATED=planted-unrelated", "CODER_OTHER="+planted["other variable"])
 	began := time.Now()
 	if raw, err := cmd.CombinedOutput(); err != nil {

@@ -1,15 +1,12 @@
 package api
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -79,23 +76,17 @@ func followLog[M any](ctx context.Context, c *Client, path string, after int64, 
 func (c *Client) AgentMetadata(ctx context.Context, agent uuid.UUID) (list []Metadata, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	res, err := c.request(ctx, http.MethodGet, "/api/v2/workspaceagents/"+agent.String()+"/watch-metadata", nil)
-	if err != nil {
-		return nil, err
+	err = events(ctx, c, "/api/v2/workspaceagents/"+agent.String()+"/watch-metadata", func(now []Metadata) error {
+		list = now // the first event has all
+		return errEnough
+	})
+	if errors.Is(err, errEnough) {
+		return list, nil
 	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, responseError(res)
-	}
-	lines := bufio.NewScanner(io.LimitReader(res.Body, maxBody))
-	lines.Buffer(nil, maxBody)
-	for lines.Scan() { // an event stream, of which the first event has all
-		if data, is := strings.CutPrefix(lines.Text(), "data: "); is {
-			return list, json.Unmarshal([]byte(data), &list)
-		}
-	}
-	return nil, errors.Join(lines.Err(), errors.New("read the metadata: the stream ended"))
+	return nil, errors.Join(err, errors.New("read the metadata: the stream ended"))
 }
+
+var errEnough = errors.New("nothing more is wanted")
 
 // Timings is how long the parts of a build took.
 type Timings struct {
