@@ -108,18 +108,25 @@ func TestSegmentLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		relayed bool
+		carries int // the direct path
 		mss     int32
 		want    int
 	}{
-		{"nothing known", false, 0, direct},
-		{"relayed, nothing announced", true, 0, direct},
-		{"relayed, another implementation", true, 1220, direct},
-		{"relayed, ours", true, announcedMSS, relay},
-		{"relayed, announces nonsense", true, 65535, relay},
-		{"direct, ours", false, announcedMSS, direct},
+		{"nothing known", false, 0, 0, direct},
+		{"relayed, nothing announced", true, 0, 0, direct},
+		{"relayed, another implementation", true, 0, 1220, direct},
+		{"relayed, ours", true, 0, announcedMSS, relay},
+		{"relayed, announces nonsense", true, 0, 65535, relay},
+		{"direct, ours", false, 0, announcedMSS, direct},
+		{"a direct path that carries less", false, 1168, announcedMSS, direct},
+		{"a direct path that carries more", false, 8912, announcedMSS, 8912 - 60},
+		{"it does, another implementation", false, 8912, 1220, direct},
+		{"it does, a small one of ours", false, 8912, 1900, 1900},
+		{"it does, but the relay is used", true, 8912, announcedMSS, relay},
 	} {
 		var p Peer
 		p.relayed.Store(tt.relayed)
+		p.SetDirectMTU(tt.carries)
 		p.mss.Store(tt.mss)
 		if got := p.segmentLimit(); got != tt.want {
 			t.Errorf("%s: segmentLimit() = %d, want %d", tt.name, got, tt.want)

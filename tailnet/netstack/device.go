@@ -109,6 +109,9 @@ func (d *tunDevice) give(pkt []byte, gso stack.GSO, bufs [][]byte, sizes []int, 
 		if first != 0 {
 			stamp += uint64(i)
 		}
+		if isProbe(pkt) {
+			stamp |= probeMark
+		}
 		binary.LittleEndian.PutUint64(outStamp(bufs[i]), stamp)
 	}
 	return n

@@ -9,10 +9,11 @@
 //     64 KiB for each packet and bounds nothing itself. See gate.
 //   - A packet is as big as its way can carry. The stack always counts in
 //     segments for a 1280-byte link, so that its congestion control is right
-//     anywhere; on the way out they are cut at the peer's present limit: 1280
-//     bytes on a direct path, up to RelayMTU on a relayed one, where a packet
-//     is a frame in a TCP stream. Each packet is cut for itself, so that a change
-//     of the path needs no agreement with anybody. What a peer accepts is what
+//     anywhere; on the way out they are cut at the peer's present limit: what is
+//     known of a direct path, 1280 bytes at first, and up to RelayMTU on a relayed
+//     one, where a packet is a frame in a TCP stream. Each packet is cut for
+//     itself, a repeated one too, so that a change of the path needs no agreement
+//     with anybody. What a peer accepts is what
 //     it announces as MSS: our own SYNs announce RelayMTU, other
 //     implementations announce 1220 and never see more.
 //
@@ -45,7 +46,7 @@ const (
 	// least MTU of IPv6, and what other implementations use in the tunnel.
 	DirectMTU = 1280
 
-	// RelayMTU is the largest packet sent through a relay. Larger ones gain
+	// RelayMTU is the largest packet sent at all. Larger ones gain
 	// nothing more (1.25 Gbit/s at 32000, 1.29 at 60000) and the frame with
 	// its WireGuard header must stay under the relay's 64 KiB. WireGuard's
 	// buffers are smaller on Windows (2 KB): it would drop what does not fit.

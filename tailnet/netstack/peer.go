@@ -17,6 +17,7 @@ type Peer struct {
 	delivered delivered
 
 	relayed     atomic.Bool  // packets go through a relay and nowhere else
+	direct      atomic.Int32 // largest packet that the direct path carries; 0 means DirectMTU
 	established atomic.Bool  // WireGuard has a session; without, it may hold or drop packets
 	heard       atomic.Bool  // something came through that session
 	mss         atomic.Int32 // last MSS announced by the peer
@@ -54,8 +55,21 @@ func (s *Stack) peer(a netip.Addr) *Peer {
 }
 
 // SetRelayed tells whether packets to p go through a relay only. Unset, they
-// are cut to DirectMTU.
+// are cut for the direct path.
 func (p *Peer) SetRelayed(relayed bool) { p.relayed.Store(relayed) }
+
+// SetDirectMTU tells the largest packet that the direct path to p carries; less
+// than DirectMTU means that.
+func (p *Peer) SetDirectMTU(mtu int) { p.direct.Store(int32(mtu)) }
+
+// Accepts returns the largest packet with TCP that p has said it takes; 0 if
+// there was no connection yet.
+func (p *Peer) Accepts() int {
+	if mss := int(p.mss.Load()); mss > 0 {
+		return min(mss+ipv6HeaderLen+tcpHeaderLen, RelayMTU)
+	}
+	return 0
+}
 
 // SetEstablished tells whether WireGuard has a session with p. Packets without
 // one are not counted against the bound: WireGuard keeps few of them, for a
@@ -73,19 +87,22 @@ func (p *Peer) Heard() bool { return p.heard.Load() }
 // segmentLimit is the largest TCP payload, options included, that a packet to p
 // may carry now. The headers before it take 60 bytes.
 func (p *Peer) segmentLimit() int {
-	const direct = DirectMTU - ipv6HeaderLen - tcpHeaderLen
-	if mss := int(p.mss.Load()); p.relayed.Load() && mss > direct {
-		return min(mss, RelayMTU-ipv6HeaderLen-tcpHeaderLen)
+	mtu := int(p.direct.Load())
+	if p.relayed.Load() {
+		mtu = RelayMTU
 	}
-	return direct
+	return max(min(mtu, p.Accepts()), DirectMTU) - ipv6HeaderLen - tcpHeaderLen
 }
 
 // Stamps carry a packet's number through WireGuard in parts of its buffer that
 // WireGuard does not touch: outwards the room before the packet that is
 // reserved for an encapsulation we never use, inwards the end of the buffer.
-// Zero means not counted.
+// Zero means not counted. Outwards it also carries whether the packet is a probe.
 
-const stampLen = 8
+const (
+	stampLen  = 8
+	probeMark = 1 << 63
+)
 
 func outStamp(buf []byte) []byte { return buf[:stampLen] }
 
@@ -104,6 +121,13 @@ func isData(msg []byte) bool {
 	return len(msg) > device.MessageKeepaliveSize && binary.LittleEndian.Uint32(msg) == device.MessageTransportType
 }
 
+// IsProbe reports whether a message that leaves WireGuard, which begins at offset of
+// buf, carries a ping of PingSized. That says something about one path, so it must
+// take no other.
+func IsProbe(buf []byte, offset int) bool {
+	return offset >= stampLen && isData(buf[offset:]) && binary.LittleEndian.Uint64(outStamp(buf))&probeMark != 0
+}
+
 // Sent is called after messages for p have left WireGuard for the network,
 // delivered or not. Each begins at offset of its buffer.
 func (p *Peer) Sent(bufs [][]byte, offset int) {
@@ -114,7 +138,7 @@ func (p *Peer) Sent(bufs [][]byte, offset int) {
 		if !isData(bufs[i][offset:]) {
 			continue
 		}
-		if n := binary.LittleEndian.Uint64(outStamp(bufs[i])); n != 0 {
+		if n := binary.LittleEndian.Uint64(outStamp(bufs[i])) &^ probeMark; n != 0 {
 			p.stack.out.leave(&p.out, n)
 			return
 		}

@@ -62,12 +62,15 @@ func wantEcho(t testing.TB, c net.Conn, text string) {
 func TestPacketsAreCutForThePath(t *testing.T) {
 	for _, tt := range []struct {
 		relayed bool
+		direct  int // what the direct path carries
 		min     int
 		max     int
-	}{{false, 1200, DirectMTU}, {true, RelayMTU - 200, RelayMTU}} {
-		t.Run(fmt.Sprintf("relayed=%v", tt.relayed), func(t *testing.T) {
+	}{{false, 0, 1200, DirectMTU}, {false, 8912, 8900, 8912}, {true, 0, RelayMTU - 200, RelayMTU}} {
+		t.Run(fmt.Sprintf("relayed=%v direct=%v", tt.relayed, tt.direct), func(t *testing.T) {
 			w := newWire(t, Config{}, Config{})
 			w.setRelayed(tt.relayed)
+			w.ab.SetDirectMTU(tt.direct)
+			w.ba.SetDirectMTU(tt.direct)
 			accepted(t, w.b, 7, echo)
 			c := dialB(t, w, 7)
 			text := strings.Repeat("0123456789abcdef", 64<<10)
@@ -87,6 +90,30 @@ func TestPacketsAreCutForThePath(t *testing.T) {
 				t.Errorf("Counters() = %+v and %+v, want all zero", a, b)
 			}
 		})
+	}
+}
+
+// TestRepeatedPacketsAreCutForThePathOfTheirTime loses packets that are too large
+// for a path, until somebody has noticed.
+func TestRepeatedPacketsAreCutForThePathOfTheirTime(t *testing.T) {
+	w := newWire(t, Config{}, Config{})
+	accepted(t, w.b, 7, echo)
+	c := dialB(t, w, 7)
+	w.ab.SetDirectMTU(8912)
+	var lost atomic.Int32
+	w.filter(func(from *Stack, pkt []byte) bool {
+		if from != w.a || len(pkt) <= DirectMTU {
+			return true
+		}
+		if lost.Add(1) == 3 {
+			w.ab.SetDirectMTU(DirectMTU)
+		}
+		return false
+	})
+	wantEcho(t, c, strings.Repeat("0123456789abcdef", 1<<10))
+	// What was cut together with the third may follow it.
+	if got := lost.Load(); got < 3 || got > 4 {
+		t.Errorf("%d packets were too large, want 3 or 4", got)
 	}
 }
 
@@ -168,6 +195,15 @@ func TestPingTSMP(t *testing.T) {
 	w := newWire(t, Config{}, Config{})
 	if rtt, err := w.a.PingTSMP(deadline(t, 10*time.Second), addrB); err != nil || rtt <= 0 {
 		t.Errorf("PingTSMP = %v, %v, want a round trip", rtt, err)
+	}
+	if got := w.probes.Load(); got != 0 {
+		t.Errorf("%d messages of a plain ping and its answer are probes, want 0", got)
+	}
+	if err := w.a.PingSized(deadline(t, 10*time.Second), addrB, 8912); err != nil || w.largestPacket() != 8912 {
+		t.Errorf("PingSized = %v with a packet of %d bytes, want nil and 8912", err, w.largestPacket())
+	}
+	if got := w.probes.Load(); got != 1 {
+		t.Errorf("%d messages of a sized ping and its answer are probes, want 1", got)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.filter(func(*Stack, []byte) bool { cancel(); return false })

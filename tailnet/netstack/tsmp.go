@@ -33,15 +33,22 @@ func (s *Stack) PingTSMP(ctx context.Context, addr netip.Addr) (time.Duration, e
 	return s.ping(ctx, addr, 0)
 }
 
-// PingSized is PingTSMP with a ping that is a packet of size bytes in the tunnel.
-// The answer is small.
+// PingSized is PingTSMP with a ping that is a packet of size bytes in the tunnel,
+// to find out whether a path carries it; see IsProbe. The answer is small.
 func (s *Stack) PingSized(ctx context.Context, addr netip.Addr, size int) error {
 	_, err := s.ping(ctx, addr, size-ipv6HeaderLen-tsmpPingLen)
 	return err
 }
 
-// tsmpPingLen is the length of a ping: its type and 8 bytes.
-const tsmpPingLen = 9
+const (
+	tsmpPingLen = 9  // a type and 8 bytes
+	tsmpPongLen = 11 // and a port
+)
+
+// isProbe reports whether pkt is a ping of PingSized: what else we send is short.
+func isProbe(pkt []byte) bool {
+	return pkt[nextHeaderAt] == byte(ipproto.TSMP) && len(pkt) > ipv6HeaderLen+tsmpPongLen
+}
 
 func (s *Stack) ping(ctx context.Context, addr netip.Addr, padding int) (time.Duration, error) {
 	src, ok := s.sourceFor(addr)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ type wire struct {
 	mu      sync.Mutex
 	deliver func(from *Stack, pkt []byte) bool // nil delivers all
 	largest int
+	probes  atomic.Int32
 }
 
 func newWire(t testing.TB, cfgA, cfgB Config) *wire {
@@ -103,6 +105,9 @@ func (w *wire) carry(from, to *Stack, there, back *Peer) {
 			binary.LittleEndian.PutUint64(msg[device.MessageTransportOffsetCounter:], counter)
 			counter++
 			sent[i] = bufs[i][:testOffset+sizes[i]+16]
+			if IsProbe(sent[i], head) {
+				w.probes.Add(1)
+			}
 		}
 		for i := range n {
 			pkt := bufs[i][testOffset : testOffset+sizes[i]]
