@@ -14,9 +14,6 @@ import (
 	"github.com/berthdev/berth/tailnet/netstack"
 )
 
-// directMessage is the largest WireGuard message of a packet for a direct path.
-const directMessage = netstack.DirectMTU + device.MessageTransportSize
-
 // bind stands between WireGuard and magicsock. It counts the packets that are
 // inside WireGuard, learns which path each packet took, sees to it that a big
 // packet arrives whichever path it met, and waits where magicsock would drop.
@@ -105,10 +102,9 @@ func (b *bind) sendRelayed(p *peer, bufs [][]byte, ep conn.Endpoint, offset int)
 // sendDirect sends bufs; big packets among them, cut when the path was another or
 // too big for this one, go through the relay.
 func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) error {
-	width := p.width.load()
 	for start := 0; start < len(bufs); {
-		end := start
-		for end < len(bufs) && !width.relayOnly(len(bufs[end])-offset) {
+		width, end := p.width.load(), start
+		for end < len(bufs) && !width.relayOnly(dataSize(bufs[end], offset)) {
 			end++
 		}
 		if end == start {
@@ -116,15 +112,22 @@ func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) 
 			start++
 			continue
 		}
+		large, largest := largeOf(bufs[start:end], offset)
 		took, err := b.sendVia(p, bufs[start:end], ep, offset)
+		now := time.Now()
 		switch {
-		case took == viaUDP && p.deaf.isDeaf(time.Now()):
+		case err != nil && large > 0 && b.node.sendFailed(p, largest):
+			continue // with the same, the largest through the relay
+		case took == viaUDP && p.deaf.isDeaf(now):
 			b.relayAll(p, bufs[start:end], offset)
 		case took != viaRelay:
 			b.sendBig(p, bufs[start:end], offset)
 		}
 		if err != nil {
 			return err
+		}
+		if took == viaUDP && p.width.isDue(now, large, largest) {
+			b.node.probe(p)
 		}
 		start = end
 	}
@@ -137,7 +140,7 @@ func (b *bind) sendDirect(p *peer, bufs [][]byte, ep conn.Endpoint, offset int) 
 func (b *bind) sendBig(p *peer, bufs [][]byte, offset int) {
 	width := p.width.load()
 	for _, buf := range bufs {
-		size := len(buf) - offset
+		size := dataSize(buf, offset)
 		if width.relayOnly(size) || width.relayToo(size) && b.queue.free() > 0 && p.width.copies.Add(1) <= maxCopies {
 			b.relayOne(p, buf[offset:])
 		}
@@ -147,7 +150,9 @@ func (b *bind) sendBig(p *peer, bufs [][]byte, offset int) {
 // relayAll sends bufs through the peer's relay too.
 func (b *bind) relayAll(p *peer, bufs [][]byte, offset int) {
 	for _, buf := range bufs {
-		b.relayOne(p, buf[offset:])
+		if !netstack.IsProbe(buf, offset) {
+			b.relayOne(p, buf[offset:])
+		}
 	}
 }
 

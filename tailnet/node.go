@@ -81,7 +81,8 @@ type Config struct {
 	// ListenPort is the UDP port that is tried first; 0 means any.
 	ListenPort uint16
 
-	// PacketListener makes the UDP sockets; nil means those of this machine.
+	// PacketListener makes the UDP sockets; nil means those of this machine. One
+	// that knows how large packets may be has a method RouteMTU(netip.AddrPort) int.
 	PacketListener nettype.PacketListener
 
 	// TCP and UDP take flows that no listener takes; see netstack.Config.
@@ -303,6 +304,18 @@ func (n *Node) ListenTCP(port uint16) (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// routeMTU returns the largest IP packet that the route to an address is known to
+// carry, 0 if it is not known.
+func (n *Node) routeMTU(to netip.AddrPort) int {
+	if n.cfg.PacketListener == nil {
+		return routeMTU(to)
+	}
+	if l, ok := n.cfg.PacketListener.(interface{ RouteMTU(netip.AddrPort) int }); ok {
+		return l.RouteMTU(to)
+	}
+	return 0
 }
 
 // idle is asked by magicsock before it asks STUN anew, every 25 s: it does not

@@ -31,9 +31,11 @@ type Path struct {
 	Endpoint netip.AddrPort // the last UDP address used; invalid if none was
 	Region   int            // the peer's home relay
 
-	// Wide and Narrow say whether the direct path is known to carry large packets
-	// to the peer, or known to drop them; those go through the relay then.
-	Wide, Narrow bool
+	// Packet is the largest packet in the tunnel that the direct path is known to
+	// carry to the peer; 0 while that is not known. Narrow says that packets of 1280
+	// bytes are dropped; they go through the relay then.
+	Packet int
+	Narrow bool
 }
 
 // Path returns how the last packets to addr went. Neither Direct nor Relayed is
@@ -49,8 +51,8 @@ func (n *Node) Path(addr netip.Addr) Path {
 func (p *peer) lastPath() Path {
 	took := p.path.Load()
 	out := Path{Direct: took == viaUDP, Relayed: took == viaRelay, Region: p.home}
-	if width := p.width.load(); out.Direct {
-		out.Wide, out.Narrow = width == wide, width == narrow
+	if width := p.width.load(); out.Direct && width != unknownWidth {
+		out.Packet, out.Narrow = width.packet(), width == narrow
 	}
 	if e := p.endpoint.Load(); e != nil {
 		out.Endpoint = *e

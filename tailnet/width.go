@@ -3,49 +3,53 @@ package tailnet
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tailscale/wireguard-go/device"
+
+	"github.com/berthdev/berth/tailnet/netstack"
 )
 
-// width is whether the direct path to a peer carries packets of DirectMTU. Some
-// do not, and do not say so: a tunnel of a provider on the way drops what is too
-// large for it. Small packets and magicsock's pings pass, so that the path looks
-// well while every transfer stands still.
+// width is the size of the largest WireGuard message that the direct path to a peer
+// is known to carry, 0 while nothing is known. Some carry no packet of DirectMTU and
+// do not say so: a tunnel of a provider on the way drops what is too large for it.
+// Small packets and magicsock's pings pass, so that the path looks well while every
+// transfer stands still. Others carry far more: loopback, and networks with large
+// frames.
 //
-//	                       pong of a large ping
-//	         +----------------------------------------------> wide
-//	unknown -+
-//	    ^    +----------------------------------------------> narrow
-//	    |       widthPatience without one, though small ones are answered
-//	    |                                                       |
-//	    +------ packets go to another address <-----------------+
+//	                a probe is answered        larger ones are
+//	         +------------------------> wide ----------------> one of rungs
+//	unknown -+                          |  ^                       |
+//	    ^    |   only small ones are    |  +-----------------------+
+//	    |    +---------> narrow <-------+    not any more, or sending fails
+//	    |                  |
+//	    +------------------+-- packets go to another address, from anywhere
 //
 // While it is unknown, some of what a narrow path would drop goes through the relay
 // too, enough for a login; a path that is narrow is for small packets, and the
-// relay for the others. Each side finds out about its own direction.
+// relay for the others. Whether more is carried than a wide path must is looked at
+// when many packets have been sent, and again and again while larger ones are. Each
+// side finds out about its own direction.
 type width int32
 
 const (
-	unknownWidth width = iota
-	wide
-	narrow
+	unknownWidth width = 0
+
+	// narrow is the largest message that every path carries: what QUIC relies on
+	// (RFC 9000 §14).
+	narrow width = 1200
+
+	// wide is the message of a packet of DirectMTU.
+	wide width = netstack.DirectMTU + device.MessageTransportSize
 )
 
 const (
-	// narrowMessage is the largest WireGuard message that every path carries: what
-	// QUIC relies on (RFC 9000 §14).
-	narrowMessage = 1200
-
-	// probeMessage is the size of the message of a large ping, which no message
-	// of another packet for a direct path has: WireGuard pads to 16 bytes.
-	probeMessage = directMessage + 16
-
-	// widthPatience is how long a large ping may be unanswered, and probeEvery
-	// how often one is sent, with a small one behind it: some are lost on any
-	// network. enoughSmall is how many of those must be answered meanwhile.
+	// widthPatience is how long a large probe may be unanswered, and probeEvery
+	// how often one is sent, with small ones: some are lost on any network.
+	// enoughSmall is how many of those must be answered meanwhile.
 	widthPatience = 1250 * time.Millisecond
 	probeEvery    = 250 * time.Millisecond
 	enoughSmall   = 3
@@ -59,7 +63,84 @@ const (
 	// widthPause the pause after one that came to nothing.
 	widthTries = 10
 	widthPause = time.Second
+
+	// manyPackets is after how many large packets it is worth to look for a larger
+	// size: a third of a megabyte, so not for a login. widenEvery is the pause after
+	// a look that found none, or after one that found it gone.
+	manyPackets = 256
+	widenEvery  = 30 * time.Second
+
+	// lookEvery is how old the last answer to the present size may be while packets
+	// of it are sent. With widthPatience and the second that TCP may take to
+	// repeat (netstack's maxRTO), what drops them silently costs three seconds.
+	lookEvery = 500 * time.Millisecond
 )
+
+// rungMTUs are the packet sizes of networks that the route's own MTU does not tell
+// of: WireGuard's default for its interfaces, that of Google's cloud, PPPoE (RFC
+// 2516) and Ethernet; the largest of Google's cloud and large frames of Ethernet.
+var rungMTUs = []int{1420, 1460, 1492, 1500, 8896, 9000}
+
+// rungs are the sizes of messages that may be tried on a route of which the kernel
+// says mtu (0: nothing), to a peer that accepts packets of that size; ascending.
+func rungs(to netip.Addr, mtu, accepts int) []width {
+	headers := 20 + 8 // IPv4 (RFC 791) without options and UDP
+	if to.Unmap().Is6() {
+		headers = 40 + 8 // RFC 8200
+	}
+	all := []width{narrow}
+	if mtu == 0 || mtu >= int(wide)+headers {
+		all = append(all, wide)
+	}
+	for _, m := range append(rungMTUs[:len(rungMTUs):len(rungMTUs)], mtu) {
+		packet := min(m-headers-device.MessageTransportSize, accepts)
+		packet -= packet % device.PaddingMultiple // WireGuard pads to it
+		if w := width(packet + device.MessageTransportSize); m <= mtu && w > wide {
+			all = append(all, w)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// trials are those of rungs that a look tries.
+func (w width) trials(rungs []width) []width {
+	if w == wide {
+		return rungs
+	}
+	return slices.DeleteFunc(slices.Clone(rungs), func(r width) bool { return r > wide && r != w })
+}
+
+// packet is the size of a packet in the tunnel whose message has the size w.
+func (w width) packet() int { return int(w) - device.MessageTransportSize }
+
+// relayOnly reports whether a message must not go directly.
+func (w width) relayOnly(size int) bool {
+	if w == unknownWidth {
+		w = wide
+	}
+	return size > int(w)
+}
+
+// relayToo reports whether a message that goes directly may not arrive so.
+func (w width) relayToo(size int) bool { return w == unknownWidth && size > int(narrow) }
+
+// verdict is what the answers to probes of sizes say. A path on which nothing arrives
+// is not for us to mend.
+func verdict(sizes []width, answers []int, astray bool) width {
+	if astray {
+		return unknownWidth
+	}
+	for i := len(sizes) - 1; i > 0; i-- {
+		if answers[i] > 0 {
+			return sizes[i]
+		}
+	}
+	if answers[0] >= enoughSmall {
+		return sizes[0]
+	}
+	return unknownWidth
+}
 
 // widthState is what is known of the present direct path, and whether somebody
 // finds it out.
@@ -67,26 +148,58 @@ type widthState struct {
 	now     atomic.Int32 // a width
 	probing atomic.Bool
 	copies  atomic.Int32  // large packets that went both ways
-	astray  atomic.Uint64 // large pings that went through a relay, and tell nothing
+	astray  atomic.Uint64 // probes that went through a relay, and tell nothing
+	many    atomic.Int32  // packets too large for a narrow path since the last look
+	looked  atomic.Int64  // when that began, in Unix nanoseconds; 0 if there was none
 }
 
 func (w *widthState) load() width { return width(w.now.Load()) }
 
-// relayOnly reports whether a message must not go directly.
-func (w width) relayOnly(size int) bool {
-	return size != probeMessage && (size > directMessage || w == narrow && size > narrowMessage)
+// isDue notes large messages that were sent directly, the largest of which has size
+// bytes, and reports whether it is time for a look at what else may be.
+func (w *widthState) isDue(now time.Time, large, size int) bool {
+	many, age := w.many.Add(int32(large)), time.Duration(now.UnixNano()-w.looked.Load())
+	switch present := w.load(); {
+	case present > wide:
+		return size > int(wide) && age >= lookEvery
+	case present == wide:
+		return many >= manyPackets && age >= widenEvery
+	}
+	return false
 }
 
-// relayToo reports whether a message that goes directly may not arrive so.
-func (w width) relayToo(size int) bool {
-	return w != wide && size != probeMessage && size > narrowMessage
+// begin notes the begin of a look that was due.
+func (w *widthState) begin(now time.Time) {
+	w.many.Store(0)
+	w.looked.Store(now.UnixNano())
+}
+
+func (p *peer) setWidth(w width) {
+	p.width.now.Store(int32(w))
+	p.inside.SetDirectMTU(w.packet())
+}
+
+// sendFailed is called when messages could not be sent that a narrow path drops, the
+// largest of size bytes. It reports whether the rest may be sent, once more: the
+// kernel refuses a batch of messages that it would have to fragment.
+func (n *Node) sendFailed(p *peer, size int) (again bool) {
+	if size <= int(wide) {
+		n.probe(p) // the kernel may know of the route by now that it is narrow
+		return false
+	}
+	if w := p.width.load(); w > wide && p.width.now.CompareAndSwap(int32(w), int32(wide)) {
+		p.inside.SetDirectMTU(wide.packet())
+	}
+	return true
 }
 
 // moved is called when packets go to another address than before. It does not
 // block.
 func (n *Node) moved(p *peer) {
-	p.width.now.Store(int32(unknownWidth))
+	p.setWidth(unknownWidth)
 	p.width.copies.Store(0)
+	p.width.many.Store(0)
+	p.width.looked.Store(0)
 	n.probe(p)
 }
 
@@ -97,7 +210,7 @@ func (n *Node) probe(p *peer) {
 	}
 	select {
 	case n.probes <- p:
-	default: // too many at once; a later packet to another address asks again
+	default: // too many at once; a later packet asks again
 		p.width.probing.Store(false)
 	}
 }
@@ -123,12 +236,11 @@ func (n *Node) probeWidths(ctx context.Context) {
 }
 
 // probeWidth finds out the width of the direct path to p. Until it has, or while
-// packets take no direct path, it stays unknown. It reports whether it may be
+// packets take no direct path, it stays what it was. It reports whether it may be
 // found out later.
 func (n *Node) probeWidth(ctx context.Context, p *peer) (again bool) {
 	for range widthTries {
-		at := p.endpoint.Load()
-		if n.settleWidth(p, at, n.measureWidth(ctx, p)) {
+		if n.look(ctx, p, p.endpoint.Load()) {
 			return true
 		}
 		select {
@@ -146,80 +258,124 @@ func (n *Node) probeWidth(ctx context.Context, p *peer) (again bool) {
 	return false
 }
 
+// look finds out what the path to the address at carries, and reports whether that
+// is known now. No size is tried that is more than the kernel knows the route to
+// carry: it would be sent in fragments. What the kernel knows may come of the trial.
+func (n *Node) look(ctx context.Context, p *peer, at *netip.AddrPort) bool {
+	if at == nil {
+		return false
+	}
+	sizes, known := n.rungs(p, at), p.width.load()
+	if known >= wide {
+		p.width.begin(time.Now())
+	}
+	if most := slices.Max(sizes); known > most {
+		known = min(most, wide)
+		n.settleWidth(p, at, known)
+	}
+	sizes = known.trials(sizes)
+	most := slices.Max(sizes)
+	if most == narrow || most == known && known == wide {
+		return n.settleWidth(p, at, most)
+	}
+	found := n.measureWidth(ctx, p, sizes)
+	if most := slices.Max(n.rungs(p, at)); found > most {
+		n.settleWidth(p, at, min(most, wide))
+		return false // fragments were answered, as the kernel knows more by now
+	}
+	return n.settleWidth(p, at, found)
+}
+
+func (n *Node) rungs(p *peer, at *netip.AddrPort) []width {
+	return rungs(at.Addr(), n.routeMTU(*at), p.inside.Accepts())
+}
+
 // settleWidth notes what was found of the path to the address at, and reports
 // whether that is known now: packets may have gone elsewhere meanwhile.
 func (n *Node) settleWidth(p *peer, at *netip.AddrPort, found width) bool {
 	if found == unknownWidth || p.path.Load() != viaUDP || p.endpoint.Load() != at {
 		return false
 	}
-	p.width.now.Store(int32(found))
+	before := p.width.load()
+	p.setWidth(found)
 	if p.endpoint.Load() != at {
-		p.width.now.Store(int32(unknownWidth)) // moved did that too, perhaps before us
+		p.setWidth(unknownWidth) // moved did that too, perhaps before us
 		return false
 	}
 	if found == narrow {
 		n.log.Info("direct path drops large packets, sending them through the relay", "peer", p.id, "endpoint", at)
+	} else if found != before {
+		n.log.Debug("largest packet of the direct path changed", "peer", p.id, "endpoint", at, "bytes", found.packet())
 	}
 	return true
 }
 
-// measureWidth sends large and small pings until a large one is answered, or
-// widthPatience has passed.
-func (n *Node) measureWidth(ctx context.Context, p *peer) width {
+// measureWidth sends probes of each of sizes until one of the largest is answered,
+// or widthPatience has passed.
+func (n *Node) measureWidth(ctx context.Context, p *peer, sizes []width) width {
 	ctx, cancel := context.WithTimeout(ctx, widthPatience)
 	var pings sync.WaitGroup
 	defer pings.Wait()
 	defer cancel()
 	addr, astray := p.addresses[0].Addr(), p.width.astray.Load()
-	large := make(chan struct{}, 1)
-	var small atomic.Int32
+	answered := make(chan int, len(sizes)*int(widthPatience/probeEvery+1))
+	answers := make([]int, len(sizes))
+	ask := func() {
+		for i, size := range sizes {
+			pings.Go(func() {
+				if n.stack.PingSized(ctx, addr, size.packet()) == nil {
+					answered <- i
+				}
+			})
+		}
+	}
+	ask()
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
-		pings.Go(func() {
-			if n.stack.PingSized(ctx, addr, probeInner) == nil {
-				notify(large)
-			}
-		})
-		pings.Go(func() {
-			if _, err := n.stack.PingTSMP(ctx, addr); err == nil {
-				small.Add(1)
-			}
-		})
 		select {
-		case <-large:
-			return verdict(true, 0, p.width.astray.Load() != astray)
+		case i := <-answered:
+			answers[i]++
+			if i < len(sizes)-1 {
+				continue
+			}
 		case <-tick.C:
+			ask()
+			continue
 		case <-ctx.Done():
-			return verdict(false, int(small.Load()), p.width.astray.Load() != astray)
+		}
+		return verdict(sizes, answers, p.width.astray.Load() != astray)
+	}
+}
+
+// dataSize is the size of a message, 0 of one that finds out a path's width.
+func dataSize(buf []byte, offset int) int {
+	if netstack.IsProbe(buf, offset) {
+		return 0
+	}
+	return len(buf) - offset
+}
+
+// largeOf counts those of bufs that a narrow path drops, and returns the size of
+// the largest. Probes are not meant.
+func largeOf(bufs [][]byte, offset int) (large, largest int) {
+	for _, buf := range bufs {
+		size := dataSize(buf, offset)
+		largest = max(largest, size)
+		if size > int(narrow) {
+			large++
 		}
 	}
+	return large, largest
 }
 
-// verdict is what the answers to pings say. A path on which nothing arrives is
-// not for us to mend.
-func verdict(large bool, small int, astray bool) width {
-	switch {
-	case astray:
-		return unknownWidth
-	case large:
-		return wide
-	case small >= enoughSmall:
-		return narrow
-	}
-	return unknownWidth
-}
-
-// probeInner is the size of a large ping in the tunnel.
-const probeInner = probeMessage - device.MessageTransportSize
-
-// noteProbes notes large pings among bufs, which took a path.
+// noteProbes notes probes among bufs, which took a path.
 func (p *peer) noteProbes(bufs [][]byte, offset int, took path) {
 	if !took.viaRelay() {
 		return
 	}
 	for _, buf := range bufs {
-		if len(buf)-offset == probeMessage {
+		if netstack.IsProbe(buf, offset) {
 			p.width.astray.Add(1)
 		}
 	}

@@ -129,7 +129,7 @@ func (o *doctor) isNarrow(ctx context.Context) bool {
 	defer cancel()
 	for {
 		path := o.conn.Path()
-		if path.Wide || path.Narrow || !pause(ctx, directAgain) {
+		if path.Packet != 0 || !pause(ctx, directAgain) {
 			return path.Narrow
 		}
 		_, _ = o.conn.Ping(ctx) // keeps the path in use
