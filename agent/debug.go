@@ -145,7 +145,8 @@ type pathState struct {
 type peerState struct {
 	ID         uuid.UUID        `json:"id"`
 	Addresses  []netip.Addr     `json:"addresses"`
-	Path       string           `json:"path"` // direct, relayed, or changing: both or none
+	Path       string           `json:"path"`           // direct, relayed, or changing: both or none
+	Packet     int              `json:"largest_packet"` // on a direct path, if known
 	Endpoint   netip.AddrPort   `json:"endpoint"`
 	Endpoints  []netip.AddrPort `json:"endpoints"`
 	Region     int              `json:"home_region"`
@@ -158,7 +159,7 @@ func (n *network) getMagicsock(w http.ResponseWriter, _ *http.Request) {
 	s := pathState{Home: n.node.Home(), RelayConnected: n.node.RelayConnected(), Counters: n.node.Counters(), Peers: []peerState{}}
 	for _, p := range n.node.Peers() {
 		state := peerState{
-			ID: p.ID, Addresses: p.Addresses, Path: "changing", Endpoint: p.Path.Endpoint, Endpoints: p.Endpoints, Region: p.Path.Region,
+			ID: p.ID, Addresses: p.Addresses, Path: "changing", Packet: p.Path.Packet, Endpoint: p.Path.Endpoint, Endpoints: p.Endpoints, Region: p.Path.Region,
 			UDPSends: p.UDPSends, RelaySends: p.RelaySends,
 		}
 		switch {
