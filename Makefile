@@ -49,6 +49,6 @@ soak: deps ## half an hour of faults; the agent must not grow. SOAK=5m is shorte
 bench: build slim-linux-amd64 ## the budgets of docs/benchmarks.md; BENCH_JSON=file writes them as JSON
 	$(GO) run ./scripts/bench $(if $(BENCH_JSON),-json '$(BENCH_JSON)')
 
-gen: ## regenerate */proto and docs/cli.md
+gen: ## regenerate */proto, docs/cli.md and the help texts of tests
 	cd scripts/tools && $(GO) run ./gen ../.. $(PROTOS)
-	$(GO) test -count=1 ./cmd/coder -run TestCLIDocs -update-docs
+	$(GO) test -count=1 ./cmd/coder -run 'TestCLIDocs|TestHelp$$' -update-docs

@@ -12,14 +12,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-var updateDocs = flag.Bool("update-docs", false, "write docs/cli.md anew")
+var updateDocs = flag.Bool("update-docs", false, "write docs/cli.md and testdata/help anew")
 
 // TestCLIDocs compares docs/cli.md with the commands. `make gen` writes it.
 func TestCLIDocs(t *testing.T) {
 	const file = "../../docs/cli.md"
-	for name, value := range map[string]string{"HOME": "/home/you", "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "", "TMPDIR": ""} {
-		t.Setenv(name, value) // defaults of flags tell of them
-	}
+	neutralHome(t)
 	want := cliDocs(rootCommand(&globals{}))
 	if *updateDocs {
 		if err := os.WriteFile(file, want, 0o644); err != nil {
@@ -32,6 +30,14 @@ func TestCLIDocs(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Error("docs/cli.md is not what the commands say: make gen")
+	}
+}
+
+// neutralHome hides whose machine this is: defaults of flags tell of it.
+func neutralHome(t *testing.T) {
+	t.Helper()
+	for name, value := range map[string]string{"HOME": "/home/you", "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "", "TMPDIR": ""} {
+		t.Setenv(name, value)
 	}
 }
 
