@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	agentproto "github.com/berthdev/berth/agent/proto"
 	"github.com/berthdev/berth/server/api"
+	"github.com/berthdev/berth/server/store"
 )
 
 // What the clients of others demand, as their own types say: the strictest of
@@ -125,13 +127,19 @@ func (p contractPlace) make(t *testing.T, r request) {
 	if kind := a.Header.Get("Content-Type"); kind != "application/json; charset=utf-8" {
 		t.Errorf("%s %s: Content-Type %q, want JSON", r.method, r.path, kind)
 	}
-	v, err := decodeStrictly(a.body)
+	mustConform(t, r.method+" "+r.path, r.answer, a.body)
+}
+
+// mustConform checks JSON that a client gets against a schema.
+func mustConform(t *testing.T, from, schema string, text []byte) {
+	t.Helper()
+	v, err := decodeStrictly(text)
 	if err != nil {
-		t.Errorf("%s %s = %.200s: %v", r.method, r.path, a.body, err)
+		t.Errorf("%s = %.200s: %v", from, text, err)
 		return
 	}
-	for _, wrong := range contract.check("", parseSchema(r.answer), v) {
-		t.Errorf("%s %s: %s", r.method, r.path, wrong)
+	for _, wrong := range contract.check("", parseSchema(schema), v) {
+		t.Errorf("%s: %s", from, wrong)
 	}
 }
 
@@ -152,6 +160,7 @@ func TestContractOfVSCode(t *testing.T) {
 		{"GET", "/users/ada/workspace/blue", "", 0, `Workspace`},
 		{"GET", "/users/ada/workspace/none", "", http.StatusNotFound, `Error`},
 		{"GET", "/users/ada/workspace/blue/builds/1", "", 0, `Build`},
+		{"GET", "/workspaces/{ws}", "", 0, `Workspace`},
 		{"GET", "/deployment/ssh", "", 0, `{hostname_prefix s, hostname_suffix s, ssh_config_options {s:s}}`},
 		{"GET", "/appearance", "", 0, `{application_name s, logo_url s, announcement_banners []{enabled b, message s, background_color s}}`},
 		{"GET", "/templates/{template}", "", 0, `Template`},
@@ -175,6 +184,7 @@ func TestContractOfVSCode(t *testing.T) {
 func TestContractOfToolbox(t *testing.T) {
 	p := newContractPlace(t)
 	for _, r := range []request{
+		{"POST", "/users/me/keys", "", http.StatusCreated, `{key s}`}, // by coder login, which it runs
 		{"GET", "/users/me", "", 0, `User`},
 		{"GET", "/buildinfo", "", 0, `BuildInfo`},
 		{"GET", "/appearance", "", 0, `{application_name s}`},
@@ -223,13 +233,7 @@ func TestContractOfStreams(t *testing.T) {
 			t.Errorf("%s: first unit %.100q of kind %v, %v; want text", stream.path, text, kind, err)
 			continue
 		}
-		v, err := decodeStrictly(text)
-		if err != nil {
-			t.Errorf("%s: first unit %.100q: %v", stream.path, text, err)
-		}
-		for _, wrong := range contract.check("", parseSchema(stream.unit), v) {
-			t.Errorf("%s: %s", stream.path, wrong)
-		}
+		mustConform(t, stream.path, stream.unit, text)
 		ws.CloseNow()
 	}
 	for _, stream := range []struct{ path, unit string }{
@@ -251,6 +255,50 @@ func TestContractOfStreams(t *testing.T) {
 		t.Fatalf("open the inbox: %v", err)
 	}
 	inbox.CloseNow()
+}
+
+// TestContractOfBuildLogs follows the log of a build from before its first line to
+// its end, as the extension for VS Code does when it starts a workspace.
+func TestContractOfBuildLogs(t *testing.T) {
+	p := newContractPlace(t)
+	ctx := t.Context()
+	b, err := p.store.CreateBuild(ctx, p.ws.ID, store.NewBuild{Transition: store.TransitionStop, InitiatorID: p.ws.OwnerID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/workspacebuilds/" + b.ID.String() + "/logs"
+	say := func(lines ...store.JobLog) {
+		t.Helper()
+		if _, err := p.store.AppendJobLogs(ctx, b.JobID, lines); err != nil {
+			t.Fatal(err)
+		}
+		p.events.changed(p.ws.ID)
+	}
+	say(store.JobLog{CreatedAt: time.Now(), Source: "provisioner_daemon", Level: "info", Stage: "Setting up"})
+	logs, _, err := p.dial(p.c, p.path(path+"?follow=true&after=0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSend := func(id string) {
+		t.Helper()
+		kind, text, err := logs.Read(ctx)
+		if err != nil || kind != websocket.MessageText || !bytes.HasPrefix(text, []byte(`{"id":`+id+",")) {
+			t.Fatalf("line %s of the build = %.200q of kind %v, %v; want text", id, text, kind, err)
+		}
+		mustConform(t, path, `JobLog`, text)
+	}
+	mustSend("1")
+	say(store.JobLog{CreatedAt: time.Now(), Source: "provisioner", Level: "error", Stage: "Applying", Output: "no \"disk\"\u2028 left"}, store.JobLog{CreatedAt: time.Now(), Source: "provisioner", Level: "warn"})
+	mustSend("2")
+	mustSend("3")
+	p.make(t, request{"GET", path, "", 0, `[]JobLog`})
+	if err := p.store.CompleteBuild(ctx, b.ID, store.BuildResult{}); err != nil {
+		t.Fatal(err)
+	}
+	p.events.changed(p.ws.ID)
+	if _, text, err := logs.Read(ctx); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+		t.Errorf("after the end of the build: %.100q, %v; want status 1000", text, err)
+	}
 }
 
 // checkEvents reads the first event of a stream in the form of older clients.
@@ -277,13 +325,7 @@ func (p contractPlace) checkEvents(t *testing.T, path, unit string) {
 		t.Fatalf("%s: first event %q, want event: data and its line of data", path, lines)
 	}
 	data, _ := strings.CutPrefix(lines[i+1], "data: ")
-	v, err := decodeStrictly([]byte(data))
-	if err != nil {
-		t.Fatalf("%s: data %.100q: %v", path, data, err)
-	}
-	for _, wrong := range contract.check("", parseSchema(unit), v) {
-		t.Errorf("%s: %s", path, wrong)
-	}
+	mustConform(t, path, unit, []byte(data))
 }
 
 // firstEvent returns the lines of a stream up to the first empty one after data.
