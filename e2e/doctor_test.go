@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -228,4 +229,27 @@ func TestDoctorSeesASmallPathMTU(t *testing.T) {
 	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
 	p.narrow(t, 1300)
 	p.mustFind(t, "warn  packets   the direct path drops large packets", "MTU", "ws")
+}
+
+// TestDoctorBesideSpeedTests takes all the speed tests that the agent makes at a
+// time, so that the doctor gets none: that says nothing of the path.
+func TestDoctorBesideSpeedTests(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	p.forward(t, "--tcp", "30003:3")
+	for isFull := false; !isFull; {
+		conn, err := p.client.Dial(within(t, patience), "tcp", "127.0.0.1:30003")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Read(make([]byte, 1)) // the agent waits for a request that does not come
+		isFull = !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	r := p.user.Run(within(t, patience), "doctor", "ws")
+	if r.Code != 0 || strings.Contains(r.Stdout, "packets") || !strings.Contains(r.Stdout, "ok    disk ") {
+		t.Errorf("coder doctor beside speed tests: exit status %d, want no word of packets, and the steps after it:\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
 }
