@@ -5,10 +5,12 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,7 +18,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,19 +32,56 @@ import (
 const doctorTime = 15 * time.Second
 
 // mustFind has the doctor look, and wants a line of its findings, what that says
-// and what it advises.
+// and what it advises, for people and as JSON.
 func (p *place) mustFind(t *testing.T, line, hint string, args ...string) {
 	t.Helper()
+	var text, asJSON Result
+	var looking sync.WaitGroup
 	began := time.Now()
-	r := p.user.Run(within(t, patience), append([]string{"doctor"}, args...)...)
-	took := time.Since(began)
-	found := regexp.MustCompile("(?m)^" + line).MatchString(r.Stdout)
-	if !found || !strings.Contains(r.Stdout, hint) || strings.HasPrefix(line, "FAIL") != (r.Code == 1) {
-		t.Errorf("coder doctor: exit status %d, want %q and %q in\n%s%s", r.Code, line, hint, r.Stdout, r.Stderr)
-	}
-	if took > doctorTime {
+	looking.Go(func() { text = p.user.Run(within(t, patience), append([]string{"doctor"}, args...)...) })
+	looking.Go(func() { asJSON = p.user.Run(within(t, patience), append([]string{"doctor", "-o", "json"}, args...)...) })
+	looking.Wait()
+	if took := time.Since(began); took > doctorTime {
 		t.Errorf("coder doctor took %v, want at most %v", took, doctorTime)
 	}
+	want := regexp.MustCompile("(?m)^" + line)
+	code := 0
+	if strings.HasPrefix(line, "FAIL") {
+		code = 1
+	}
+	if text.Code != code || !want.MatchString(text.Stdout) || !strings.Contains(text.Stdout, hint) {
+		t.Errorf("coder doctor: exit status %d, want %d, %q and %q in\n%s%s", text.Code, code, line, hint, text.Stdout, text.Stderr)
+	}
+	found := func(f finding) bool { return want.MatchString(f.line()) && strings.Contains(f.Hint, hint) }
+	if all := findings(t, asJSON.Stdout); asJSON.Code != code || !slices.ContainsFunc(all, found) {
+		t.Errorf("coder doctor -o json: exit status %d, want %d, %q and %q in\n%s%s", asJSON.Code, code, line, hint, asJSON.Stdout, asJSON.Stderr)
+	}
+}
+
+// finding is what coder doctor -o json tells of a step.
+type finding struct{ Check, Status, Text, Hint string }
+
+// line is how a finding is told to people.
+func (f finding) line() string {
+	word := map[string]string{"ok": "ok", "warning": "warn", "error": "FAIL"}[f.Status]
+	return fmt.Sprintf("%-4s  %-9s %s", word, f.Check, f.Text)
+}
+
+// findings reads the output of coder doctor -o json. Whatever is not well comes
+// with advice.
+func findings(t *testing.T, text string) (all []finding) {
+	t.Helper()
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&all); err != nil {
+		t.Fatalf("coder doctor -o json = %q: %v", text, err)
+	}
+	for _, f := range all {
+		if f.Check == "" || f.Text == "" || (f.Status == "ok") != (f.Hint == "") {
+			t.Errorf("coder doctor -o json tells of %+v, want a check, a text, and a hint unless all is well", f)
+		}
+	}
+	return all
 }
 
 func TestDoctorFindsNothing(t *testing.T) {
@@ -52,8 +93,12 @@ func TestDoctorFindsNothing(t *testing.T) {
 	if r.Code != 0 || !want.MatchString(r.Stdout) {
 		t.Errorf("coder doctor: exit status %d, want all well:\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
-	if out := p.user.MustRun("doctor", "-o", "json"); !strings.Contains(out, `"check": "relay",`) || !strings.Contains(out, `"status": "ok",`) {
-		t.Errorf("coder doctor -o json = %s", out)
+	var lines string
+	for _, f := range findings(t, p.user.MustRun("doctor", "ws", "-o", "json")) {
+		lines += f.line() + "\n"
+	}
+	if !want.MatchString(lines) {
+		t.Errorf("coder doctor -o json: want all well:\n%s", lines)
 	}
 }
 
@@ -98,6 +143,31 @@ func TestDoctorOnTheWayToTheServer(t *testing.T) {
 	with()
 	p.server.Kill9()
 	p.mustFind(t, "FAIL  connect ", "is the server running")
+}
+
+// TestDoctorSeesAnExpiredToken waits for the end of a token that was valid.
+func TestDoctorSeesAnExpiredToken(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	token := strings.TrimSpace(p.user.MustRun("tokens", "create", "--lifetime", "3s"))
+	p.user.Env = append(p.user.Env, "CODER_SESSION_TOKEN="+token)
+	p.user.MustRun("whoami")
+	eventually(t, "the end of a token", func() (string, bool) {
+		r := p.user.Run(within(t, patience), "whoami")
+		return r.Stdout, r.Code != 0
+	})
+	p.mustFind(t, "FAIL  session .*your session has expired", "coder login "+p.server.URL, "ws")
+}
+
+// TestDoctorSeesASilentServer has something accept connections and never answer.
+func TestDoctorSeesASilentServer(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	ln, err := p.client.Listen("tcp", "127.0.0.1:0")
+	serve(t, ln, err, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	env := p.user.Env
+	for scheme, line := range map[string]string{"http": "FAIL  server ", "https": "FAIL  tls "} {
+		p.user.Env = append(slices.Clone(env), "CODER_URL="+scheme+"://"+ln.Addr().String())
+		p.mustFind(t, line, "?", "ws")
+	}
 }
 
 // proxy is the URL of a reverse proxy at the client that changes answers.
