@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/berthdev/berth/tailnet/netlab"
@@ -33,7 +32,7 @@ type Shell struct {
 	stdin  *os.File
 	stop   chan struct{}
 	ticker sync.WaitGroup
-	halts  atomic.Int64 // nanoseconds in which the machine stood still
+	clock  *clock
 
 	mu      sync.Mutex // guards below
 	partial []byte     // of the last line
@@ -66,12 +65,11 @@ func (u *User) Watch(cmd *exec.Cmd) *Shell {
 	if err != nil {
 		t.Fatalf("open a shell: %v", err)
 	}
-	s := &Shell{t: t, stdin: w, stop: make(chan struct{}), at: time.Now(), changed: make(chan struct{})}
+	s := &Shell{t: t, stdin: w, stop: make(chan struct{}), clock: newClock(t), at: time.Now(), changed: make(chan struct{})}
 	cmd.Stdin, cmd.Stdout = r, echoes{s}
 	s.Proc = u.Host.Start(cmd)
 	r.Close()
 	s.ticker.Go(s.ask)
-	s.ticker.Go(s.watchMachine)
 	t.Cleanup(s.close)
 
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -114,30 +112,6 @@ func (s *Shell) ask() {
 		}
 	}
 }
-
-// watchMachine counts the time in which not even this loop came to its turn:
-// virtual machines are halted for seconds now and then, and what stands still
-// with its machine has not failed.
-func (s *Shell) watchMachine() {
-	ticks := time.NewTicker(beat)
-	defer ticks.Stop()
-	for last := time.Now(); ; {
-		select {
-		case <-ticks.C:
-		case <-s.stop:
-			return
-		}
-		now := time.Now()
-		if late := now.Sub(last) - beat; late > haltedAfter {
-			s.halts.Add(int64(late))
-		}
-		last = now
-	}
-}
-
-// haltedAfter is longer than a busy machine lets a loop wait that only looks at
-// the clock.
-const haltedAfter = 200 * time.Millisecond
 
 // echoes takes what the shell writes.
 type echoes struct{ *Shell }
@@ -207,15 +181,15 @@ func (s *Shell) MustGoOn(d, limit time.Duration) {
 // the machine stood still does not count.
 func (s *Shell) MustAwait(limit time.Duration) time.Duration {
 	s.t.Helper()
-	began, halted := time.Now(), s.halts.Load()
+	began := s.clock.now()
 	for left := limit; ; {
 		ctx, cancel := context.WithTimeout(context.Background(), left)
 		_, err := s.Await(ctx)
 		cancel()
 		if err == nil {
-			return time.Since(began)
+			return s.clock.now() - began
 		}
-		left = limit + time.Duration(s.halts.Load()-halted) - time.Since(began)
+		left = limit - (s.clock.now() - began)
 		if left <= 0 || !errors.Is(err, context.DeadlineExceeded) {
 			s.t.Fatalf("the open shell does not answer within %v: %v", limit, err)
 		}
