@@ -268,37 +268,76 @@ func TestPortForwardOutlivesTheAgent(t *testing.T) {
 	}
 }
 
+// What port-forward --auto promises. It asks for the ports every 0.4 s, and takes
+// half a second at most beside four busy loops on two processors, so there is room
+// for worse machines.
+const (
+	autoAppears = time.Second
+	autoGone    = 2 * time.Second
+)
+
 // TestPortForwardAuto follows what listens in the workspace.
 func TestPortForwardAuto(t *testing.T) {
 	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
 	taken, err := p.client.Listen("tcp", "127.0.0.1:7001")
 	serve(t, taken, err, afterTheEnd("taken"))
 	proc := p.forward(t, "--auto")
+	clock := newClock(t)
+	mustSay := func(what string, limit time.Duration) string {
+		t.Helper()
+		began := clock.now()
+		line, err := proc.WaitLine(within(t, patience), what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := clock.now() - began
+		t.Logf("after %v: %s", took, line)
+		if took > limit {
+			t.Errorf("%q came after %v, want at most %v", line, took, limit)
+		}
+		return line
+	}
 	for _, port := range []string{"7000", "7001"} {
 		ln, err := p.box.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
-		line, err := proc.WaitLine(within(t, patience), "to port "+port+" of ws")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("forwarded after %v: %s", time.Since(began), line)
+		line := mustSay("to port "+port+" of ws", autoAppears)
 		if moved := !strings.Contains(line, ":"+port+","); moved != (port == "7001") {
 			t.Errorf("port %s: %s; want the same port here unless it is taken", port, line)
 		}
-		ln.Close()
-		began = time.Now()
-		if line, err = proc.WaitLine(within(t, patience), "nothing listens on port "+port+" of ws"); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("ended after %v: %s", time.Since(began), line)
+		ln.Close() // just after a question, so that it takes longest
+		mustSay("nothing listens on port "+port+" of ws", autoGone)
 	}
 	if err := proc.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	if err := proc.Wait(within(t, patience)); err != nil {
 		t.Errorf("interrupted: %v, want that it ends well", err)
+	}
+}
+
+// somebodyElse is a user who is not the agent's: nobody.
+const somebodyElse = "65534"
+
+// TestPortForwardAutoLeavesOthers has another user listen in the workspace, whose
+// port is not forwarded, though it comes before one that is.
+func TestPortForwardAutoLeavesOthers(t *testing.T) {
+	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
+	proc := p.forward(t, "--auto")
+	// The perl of perl-base, which every Debian has.
+	const listen = `$s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1:7002") or die $@; $| = 1; print "listening\n"; sleep`
+	other := p.box.Start(p.box.Command(context.Background(), "setpriv", "--reuid="+somebodyElse, "--regid="+somebodyElse, "--clear-groups",
+		"perl", "-MIO::Socket::INET", "-e", listen))
+	if _, err := other.WaitLine(within(t, patience), "listening"); err != nil {
+		t.Fatal(err)
+	}
+	own, err := p.box.Listen("tcp", "127.0.0.1:7003")
+	serve(t, own, err, afterTheEnd("own"))
+	if _, err := proc.WaitLine(within(t, patience), "to port 7003 of ws"); err != nil {
+		t.Fatal(err)
+	}
+	if got := proc.Output(); strings.Contains(got, "port 7002 ") {
+		t.Errorf("the port of another user is forwarded:\n%s", got)
 	}
 }
