@@ -22,7 +22,7 @@ import (
 // sshOptions are the flags of ssh, and what it was asked to run.
 type sshOptions struct {
 	stdio                    bool
-	tty                      bool
+	tty                      times // 2 and more forces one
 	hostPrefix, hostSuffix   string
 	wait                     string
 	noWait, disableAutostart bool
@@ -66,7 +66,8 @@ func sshCommand(g *globals) *cobra.Command {
 func (o *sshOptions) register(fs *pflag.FlagSet) {
 	fs.SetInterspersed(false) // the flags after the command are the command's
 	fs.BoolVar(&o.stdio, "stdio", false, "carry the bytes of an SSH connection over stdin and stdout, for OpenSSH's ProxyCommand")
-	fs.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
+	fs.VarP(&o.tty, "tty", "t", "give the command a terminal, if stdin is one; -tt in any case")
+	fs.Lookup("tty").NoOptDefVal = "true"
 	fs.StringArrayVarP(&o.env, "env", "e", nil, "set the environment variable `KEY=VALUE` in the workspace; may be repeated")
 	fs.StringVar(&o.wait, "wait", "auto", "wait for the start scripts: yes, no, or auto as the template says")
 	env(fs, "wait", "CODER_SSH_WAIT")

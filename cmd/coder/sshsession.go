@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -27,11 +28,8 @@ const exitLost = 255
 func (o *sshOptions) session(ctx context.Context, stream net.Conn, req sshclient.Request, w way, p *progress) error {
 	req.User, req.Command, req.Env, req.HostKeyAlgo = "coder", o.command, o.sessionEnv(), hostKeyAlgo(w.agent)
 	stdin := int(os.Stdin.Fd())
-	if term.IsTerminal(stdin) && (o.command == "" || o.tty) {
-		req.Terminal = ourTerminal()
-	} else if o.tty {
-		req.Terminal = &sshclient.Terminal{Term: os.Getenv("TERM"), Columns: 80, Rows: 24}
-	}
+	atTerminal := term.IsTerminal(stdin)
+	req.Terminal = o.terminal(atTerminal)
 	s, err := sshclient.Open(ctx, stream, req)
 	if err != nil {
 		return explainRefused(err)
@@ -39,7 +37,10 @@ func (o *sshOptions) session(ctx context.Context, stream net.Conn, req sshclient
 	defer s.Close()
 	p.end()
 	tellPorts(os.Stderr, o.forwards.rules, s.Ports())
-	if !term.IsTerminal(stdin) || req.Terminal == nil {
+	if o.tty > 0 && req.Terminal == nil {
+		fmt.Fprintln(os.Stderr, "No terminal for the session, because stdin is none; -tt gives it one.")
+	}
+	if !atTerminal || req.Terminal == nil {
 		return relay(ctx, s, os.Stdin)
 	}
 	restore, err := makeRaw(stdin)
@@ -59,6 +60,35 @@ func (o *sshOptions) session(ctx context.Context, stream net.Conn, req sshclient
 	if keys.ended() {
 		fmt.Fprintln(os.Stderr, "\nConnection closed.")
 		return exitStatus(exitLost)
+	}
+	return err
+}
+
+// terminal is what the session is given, by OpenSSH's rules. Programs in a terminal
+// do not hear of the end of our stdin, which is why one must be wanted twice then.
+// Ctrl-D in its place could end a shell that goes on otherwise, as one in tmux.
+func (o *sshOptions) terminal(atTerminal bool) *sshclient.Terminal {
+	switch {
+	case atTerminal && (o.command == "" || o.tty > 0):
+		return ourTerminal()
+	case o.tty > 1:
+		return &sshclient.Terminal{Term: os.Getenv("TERM"), Columns: 80, Rows: 24}
+	}
+	return nil
+}
+
+// times is a flag without a value that counts how often it is given.
+type times int
+
+func (n *times) String() string { return strconv.FormatBool(*n > 0) }
+func (n *times) Type() string   { return "bool" }
+
+func (n *times) Set(text string) error {
+	given, err := strconv.ParseBool(text)
+	if given {
+		*n++
+	} else {
+		*n = 0
 	}
 	return err
 }
