@@ -49,7 +49,7 @@ func (l *listing) run(cmd *cobra.Command, g *globals, args []string) error {
 		}
 		return l.print(cmd.OutOrStdout(), []api.Workspace{ws}, nil)
 	}
-	if l.all {
+	if l.all && !cmd.Flags().Changed("search") {
 		l.search = ""
 	}
 	found, err := c.Workspaces(cmd.Context(), l.search, 0)
