@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/csv"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -173,9 +175,26 @@ func readEnv(fs *pflag.FlagSet) error {
 		if value == "" {
 			return
 		}
-		if err := fs.Set(f.Name, value); err != nil {
+		values, err := envValues(f, value)
+		for i := 0; i < len(values) && err == nil; i++ {
+			err = fs.Set(f.Name, values[i])
+		}
+		if err != nil {
 			failed = fmt.Errorf("environment variable %s: %w", names[0], err)
 		}
 	})
 	return failed
+}
+
+// envValues are what a variable gives a flag: one value, or for a flag that may
+// be repeated those of a line of CSV, in which double quotes keep a comma.
+func envValues(f *pflag.Flag, value string) ([]string, error) {
+	if f.Value.Type() != "stringArray" {
+		return []string{value}, nil
+	}
+	records, err := csv.NewReader(strings.NewReader(value)).ReadAll()
+	if err != nil {
+		return nil, withHint(fmt.Errorf("want values between commas: %w", err), `a value with a comma or a quote is "a=1,""2"""`)
+	}
+	return slices.Concat(records...), nil
 }
