@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
@@ -93,10 +94,21 @@ func userFilter(r *http.Request) (store.UserFilter, error) {
 		return store.UserFilter{}, err
 	}
 	f := store.UserFilter{Limit: p.limit, Offset: p.offset, After: p.after}
-	terms, err := parseQuery(r.URL.Query().Get("q"), "search", "status", "role")
+	terms, err := parseQuery(r.URL.Query().Get("q"), "search", "status", "role",
+		"login_type", "created_after", "created_before", "last_seen_after", "last_seen_before", "github_com_user_id")
 	if err != nil {
 		return f, err
 	}
 	f.Search, f.Status, f.Role = terms["search"], store.UserStatus(terms["status"]), terms["role"]
+	f.LoginType = store.LoginType(terms["login_type"])
+	_, f.Nobody = terms["github_com_user_id"] // of which none is known
+	for key, to := range map[string]*time.Time{
+		"created_after": &f.CreatedAfter, "created_before": &f.CreatedBefore,
+		"last_seen_after": &f.LastSeenAfter, "last_seen_before": &f.LastSeenBefore,
+	} {
+		if *to, err = timeTerm(terms, key); err != nil {
+			return f, err
+		}
+	}
 	return f, nil
 }

@@ -11,8 +11,13 @@ import (
 	"github.com/berthdev/berth/server/store"
 )
 
-// workspaceKeys are what workspaces can be searched by.
-var workspaceKeys = []string{"owner", "name", "template", "status", "organization", "id", "deleted"}
+// workspaceKeys are what workspaces can be searched by. Not by with whom they are
+// shared: clients take the error as the word that nothing ever is.
+var workspaceKeys = []string{
+	"owner", "name", "template", "status", "organization", "id", "deleted",
+	"outdated", "dormant", "shared", "has-ai-task", "has_external_agent", "last_used_after", "last_used_before",
+	"has-agent", "healthy", "param",
+}
 
 // listWorkspaces searches among those that the caller may read.
 func (s *Server) listWorkspaces(w http.ResponseWriter, r *http.Request) error {
@@ -32,29 +37,27 @@ func (s *Server) listWorkspaces(w http.ResponseWriter, r *http.Request) error {
 			return ok(w, api.WorkspacesResponse{Workspaces: []api.Workspace{}})
 		}
 	}
-	list, count, err := s.store.Workspaces(r.Context(), f)
+	out, err := s.findWorkspaces(r.Context(), f, c.UserID)
 	if err != nil {
 		return err
-	}
-	out := api.WorkspacesResponse{Workspaces: make([]api.Workspace, 0, len(list)), Count: count}
-	for _, ws := range list {
-		out.Workspaces = append(out.Workspaces, s.workspaceJSON(ws, c.UserID))
 	}
 	return ok(w, out)
 }
 
 // workspaceFilter reads the search and the page of a list of workspaces.
-func (s *Server) workspaceFilter(r *http.Request, c caller) (store.WorkspaceFilter, error) {
+func (s *Server) workspaceFilter(r *http.Request, c caller) (f workspaceSearch, err error) {
 	p, err := pageOf(r)
 	if err != nil {
-		return store.WorkspaceFilter{}, err
+		return f, err
 	}
 	terms, err := parseQuery(r.URL.Query().Get("q"), "name", workspaceKeys...)
 	if err != nil {
-		return store.WorkspaceFilter{}, err
+		return f, err
 	}
-	f, err := filterOf(terms, c.UserID)
-	if err != nil {
+	if f.WorkspaceFilter, err = filterOf(terms, c.UserID); err != nil {
+		return f, err
+	}
+	if err := f.read(terms); err != nil {
 		return f, err
 	}
 	f.Limit, f.Offset, f.FavoritesOf = p.limit, p.offset, c.UserID

@@ -73,7 +73,7 @@ func (a *Agent) appendLogs(lines []AgentLog) []AgentLog {
 // order; none are left when it returns fewer.
 func (s *Store) AgentLogs(ctx context.Context, agent uuid.UUID, after int64) ([]AgentLog, error) {
 	list := []AgentLog{}
-	err := s.read.NewSelect().Model(&list).Where("agent_id = ? AND id > ?", agent, after).Order("id").Limit(maxPage).Scan(ctx)
+	err := s.read.NewSelect().Model(&list).Where("agent_id = ? AND id > ?", agent, after).Order("id").Limit(MaxPage).Scan(ctx)
 	return list, translate(err)
 }
 

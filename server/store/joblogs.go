@@ -70,6 +70,6 @@ func (j *Job) appendLogs(lines []JobLog) []JobLog {
 // order; none are left when it returns fewer.
 func (s *Store) JobLogs(ctx context.Context, job uuid.UUID, after int64) ([]JobLog, error) {
 	list := []JobLog{}
-	err := s.read.NewSelect().Model(&list).Where("job_id = ? AND id > ?", job, after).Order("id").Limit(maxPage).Scan(ctx)
+	err := s.read.NewSelect().Model(&list).Where("job_id = ? AND id > ?", job, after).Order("id").Limit(MaxPage).Scan(ctx)
 	return list, translate(err)
 }

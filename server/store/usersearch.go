@@ -4,20 +4,29 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 )
 
-// maxPage bounds every list that pages.
-const maxPage = 1000
+// MaxPage bounds every list that pages.
+const MaxPage = 1000
 
 // UserFilter selects users; zero fields select all.
 type UserFilter struct {
 	Search string // part of the username, e-mail address or name, in any case
 	Status UserStatus
-	Role   string    // "member" is everybody
-	After  uuid.UUID // only those that the list has after this user
+	Role   string // "member" is everybody
+
+	LoginType      LoginType
+	CreatedAfter   time.Time
+	CreatedBefore  time.Time
+	LastSeenAfter  time.Time
+	LastSeenBefore time.Time // selects those too who were never seen
+	Nobody         bool      // select none
+
+	After uuid.UUID // only those that the list has after this user
 
 	Limit  int // 0 and more than 1000 mean 1000
 	Offset int
@@ -48,9 +57,31 @@ func (f UserFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	if f.Status != "" {
 		q.Where("status = ?", f.Status)
 	}
+	if f.LoginType != "" {
+		q.Where("login_type = ?", f.LoginType)
+	}
+	if f.Nobody {
+		q.Where("1 = 0")
+	}
 	if f.Role != "" && f.Role != "member" {
 		quoted, _ := json.Marshal(f.Role) // a string always marshals
 		q.Where(`roles LIKE ? ESCAPE '\'`, contains(string(quoted)))
+	}
+	return f.applyTimes(q)
+}
+
+func (f UserFilter) applyTimes(q *bun.SelectQuery) *bun.SelectQuery {
+	if !f.CreatedAfter.IsZero() {
+		q.Where("created_at > ?", at(f.CreatedAfter))
+	}
+	if !f.CreatedBefore.IsZero() {
+		q.Where("created_at < ?", at(f.CreatedBefore))
+	}
+	if !f.LastSeenAfter.IsZero() {
+		q.Where("last_seen_at > ?", at(f.LastSeenAfter))
+	}
+	if !f.LastSeenBefore.IsZero() {
+		q.Where("(last_seen_at IS NULL OR last_seen_at < ?)", at(f.LastSeenBefore))
 	}
 	return q
 }
@@ -62,8 +93,8 @@ func contains(part string) string {
 }
 
 func page(limit int) int64 {
-	if limit <= 0 || limit > maxPage {
-		return maxPage
+	if limit <= 0 || limit > MaxPage {
+		return MaxPage
 	}
 	return int64(limit)
 }

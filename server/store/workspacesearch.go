@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -20,6 +21,10 @@ type WorkspaceFilter struct {
 	IDs            []uuid.UUID
 	Status         BuildStatus // of the latest build; StatusDeleted selects deleted ones too
 	IncludeDeleted bool
+	Outdated       *bool // whether the latest build is of another version than the active one
+	ExternalAgent  *bool // whether the version of the latest build has agents that are started by hand
+	UsedAfter      time.Time
+	UsedBefore     time.Time
 
 	FavoritesOf uuid.UUID // list what this user likes best first
 
@@ -64,7 +69,23 @@ func (f WorkspaceFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	if f.Status != "" {
 		q.Where("?", statusIs(f.Status))
 	}
-	return f.applyNames(q)
+	return f.applyNames(f.applyUse(q))
+}
+
+func (f WorkspaceFilter) applyUse(q *bun.SelectQuery) *bun.SelectQuery {
+	if f.Outdated != nil {
+		q.Where("(latest_build.template_version_id <> template.active_version_id) = ?", *f.Outdated)
+	}
+	if f.ExternalAgent != nil {
+		q.Where("latest_build.template_version_id IN (SELECT id FROM template_versions WHERE has_external_agent = ?)", *f.ExternalAgent)
+	}
+	if !f.UsedAfter.IsZero() {
+		q.Where("workspace.last_used_at > ?", at(f.UsedAfter))
+	}
+	if !f.UsedBefore.IsZero() {
+		q.Where("workspace.last_used_at < ?", at(f.UsedBefore))
+	}
+	return q
 }
 
 func (f WorkspaceFilter) applyNames(q *bun.SelectQuery) *bun.SelectQuery {
