@@ -168,17 +168,26 @@ func (l *login) interactive(ctx context.Context, c *api.Client) (string, error) 
 		return "", err
 	}
 	if email == "" {
-		token, err := l.ask.secret(ctx, "Token", "--token")
-		if err != nil {
-			return "", err
-		}
-		return checkToken(token)
+		return l.pasted(ctx, c)
 	}
 	password, err := l.ask.secret(ctx, "Password", "--token")
 	if err != nil {
 		return "", err
 	}
 	return signIn(ctx, c, email, password)
+}
+
+// pasted asks for the token that a page of the server shows, which it opens where
+// links can be opened.
+func (l *login) pasted(ctx context.Context, c *api.Client) (string, error) {
+	if !l.g.noOpen && hasDesktop() {
+		_ = openLink(ctx, c.URL.String()+"/cli-auth") // the user has read the address
+	}
+	token, err := l.ask.secret(ctx, "Token", "--token")
+	if err != nil {
+		return "", err
+	}
+	return checkToken(token)
 }
 
 func signIn(ctx context.Context, c *api.Client, email, password string) (string, error) {

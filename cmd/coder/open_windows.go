@@ -15,3 +15,6 @@ func openLink(_ context.Context, link string) error {
 	}
 	return windows.ShellExecute(0, nil, text, nil, nil, windows.SW_SHOWNORMAL)
 }
+
+// hasDesktop reports whether links open in a window.
+func hasDesktop() bool { return true }
