@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 
@@ -15,6 +16,8 @@ import (
 type forwardDisplay interface {
 	began(fw *forward.Forward, process string)
 	ended(fw *forward.Forward)
+	failed(fw *forward.Forward, err error) // a connection came to nothing
+	stopped(err error)                     // the workspace is; nil: it runs again
 	ready()
 	refresh() // shows numbers that may have changed
 }
@@ -37,6 +40,18 @@ func (l *forwardLines) ended(fw *forward.Forward) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fmt.Fprintf(l.out, "Ended %s %s: nothing listens on %s any more\n", fw.Rule().Network, addresses(fw), remote(l.workspace, fw.Rule()))
+}
+
+func (l *forwardLines) failed(fw *forward.Forward, err error) {
+	fmt.Fprintf(os.Stderr, "No connection to %s: %s\n", remote(l.workspace, fw.Rule()), printable(err.Error()))
+}
+
+func (l *forwardLines) stopped(err error) {
+	text := fmt.Sprintf("Workspace %q is running again.", l.workspace)
+	if err != nil {
+		text = capital(err.Error()) + ". Connections are refused until it is started."
+	}
+	fmt.Fprintln(os.Stderr, text)
 }
 
 func (l *forwardLines) ready() {
@@ -71,11 +86,12 @@ type forwardJSON struct {
 
 // forwardEvent is a line of --output json.
 type forwardEvent struct {
-	Event   string   `json:"event"` // listening, ready or ended
+	Event   string   `json:"event"` // listening, ready, failed, ended, stopped or running
 	Network string   `json:"network,omitempty"`
 	Local   []string `json:"local,omitempty"`
 	Remote  string   `json:"remote,omitempty"` // port, host:port or path
 	Process string   `json:"process,omitempty"`
+	Error   string   `json:"error,omitempty"` // of failed and stopped
 }
 
 func (j *forwardJSON) print(e forwardEvent) {
@@ -93,8 +109,21 @@ func (j *forwardJSON) began(fw *forward.Forward, process string) {
 	j.print(eventOf("listening", fw, process))
 }
 func (j *forwardJSON) ended(fw *forward.Forward) { j.print(eventOf("ended", fw, "")) }
-func (j *forwardJSON) ready()                    { j.print(forwardEvent{Event: "ready"}) }
-func (j *forwardJSON) refresh()                  {}
+func (j *forwardJSON) failed(fw *forward.Forward, err error) {
+	e := eventOf("failed", fw, "")
+	e.Error = err.Error()
+	j.print(e)
+}
+
+func (j *forwardJSON) stopped(err error) {
+	if err == nil {
+		j.print(forwardEvent{Event: "running"})
+		return
+	}
+	j.print(forwardEvent{Event: "stopped", Error: err.Error()})
+}
+func (j *forwardJSON) ready()   { j.print(forwardEvent{Event: "ready"}) }
+func (j *forwardJSON) refresh() {}
 
 // forwardTable is a table on a terminal that is drawn anew in its place.
 type forwardTable struct {
@@ -111,6 +140,12 @@ type tableRow struct {
 	forward *forward.Forward
 	process string
 }
+
+// failed does nothing: the row of a forward has its last failure.
+func (t *forwardTable) failed(*forward.Forward, error) {}
+
+// stopped shows in the failures of connections.
+func (t *forwardTable) stopped(error) {}
 
 func (t *forwardTable) began(fw *forward.Forward, process string) {
 	t.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,10 +110,11 @@ func (o *portForwarding) run(cmd *cobra.Command, g *globals) error {
 }
 
 // run forwards until ctx ends, which is no error; one is that a rule cannot be
-// listened for, or that the workspace was stopped.
+// listened for, or that the workspace was deleted.
 func (f *forwarding) run(ctx context.Context, w way, rules []forward.Rule, auto bool) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	f.cfg.Dial, f.cfg.Failed = f.unlessStopped(f.cfg.Dial), f.tellFailure()
 	for _, rule := range rules {
 		if _, err := f.begin(ctx, rule, ""); err != nil {
 			return err
@@ -126,21 +128,11 @@ func (f *forwarding) run(ctx context.Context, w way, rules []forward.Rule, auto 
 		f.follow(ctx, w.conn)
 	}
 	<-ctx.Done()
-	var stopped stoppedError
-	if errors.As(context.Cause(ctx), &stopped) {
-		return withHint(stopped, "coder start "+w.workspace.Name)
+	var deleted stoppedError
+	if errors.As(context.Cause(ctx), &deleted) {
+		return withHint(deleted, "coder list")
 	}
 	return nil
-}
-
-// watch returns when the workspace was stopped, or ctx ends.
-func (f *forwarding) watch(ctx context.Context, w way) error {
-	tell := func(text string) {
-		if _, drawn := f.show.(*forwardTable); !drawn { // it would be in the middle of that
-			fmt.Fprintln(os.Stderr, text)
-		}
-	}
-	return watchWorkspace(ctx, w.client, w.workspace, lookEvery, tell)
 }
 
 // dialer reaches ports of the workspace itself directly, and what is beyond by
@@ -168,6 +160,7 @@ type forwarding struct {
 	cfg     forward.Config
 	show    forwardDisplay
 	running sync.WaitGroup
+	stopped atomic.Pointer[stoppedError] // the workspace is, if not nil
 
 	mu  sync.Mutex // guards below
 	all []*forward.Forward

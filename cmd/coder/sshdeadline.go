@@ -68,10 +68,11 @@ func watchWorkspace(ctx context.Context, c *api.Client, ws api.Workspace, every 
 	defer begin.Stop()
 	var told stopWarnings
 	var news <-chan api.Workspace
+	name := ws.Name // of one that is gone nothing else is told
 	for {
 		build := ws.LatestBuild
 		if build.Status == api.BuildStopped || build.Status == api.BuildDeleted {
-			return stoppedError{ws.Name, build.Status}
+			return stoppedError{name, build.Status}
 		}
 		if build.Deadline != nil && told.due(time.Until(*build.Deadline)) {
 			tell(aboutToStop(ws, *build.Deadline))
@@ -90,7 +91,7 @@ func watchWorkspace(ctx context.Context, c *api.Client, ws api.Workspace, every 
 		}
 		now, err := lookAt(ctx, c, ws.ID)
 		if api.StatusCode(err) == http.StatusNotFound {
-			return stoppedError{ws.Name, api.BuildDeleted}
+			return stoppedError{name, api.BuildDeleted}
 		}
 		if err == nil {
 			ws = now

@@ -3,7 +3,11 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"io"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -106,19 +110,6 @@ func TestSessionsEndWithTheirWorkspace(t *testing.T) {
 	if _, err := io.ReadFull(out, make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
-	forward := l.command("port-forward", "ws", "--tcp", "0:80")
-	var forwardErrs strings.Builder
-	forward.Stderr = &forwardErrs
-	said, err := forward.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := forward.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(said, make([]byte, 8)); err != nil {
-		t.Fatal(err)
-	}
 	l.coder(t, "stop", "ws", "--yes")
 	s.expect(`error: workspace "ws" is stopped\r\nhint: coder start ws`)
 	if got := s.wait(); got != exitLost {
@@ -128,8 +119,63 @@ func TestSessionsEndWithTheirWorkspace(t *testing.T) {
 	if err := proxied.Wait(); proxied.ProcessState.ExitCode() != exitLost || !strings.HasPrefix(errs.String(), `error: workspace "ws" is stopped`) {
 		t.Errorf("the stop of the workspace ends coder ssh --stdio with %v, %q, want %d and why", err, &errs, exitLost)
 	}
-	io.Copy(io.Discard, said)
-	if err := forward.Wait(); forward.ProcessState.ExitCode() != 1 || forwardErrs.String() != "error: workspace \"ws\" is stopped\nhint: coder start ws\n" {
-		t.Errorf("the stop of the workspace ends coder port-forward with %v, %q, want 1 and why", err, &forwardErrs)
+}
+
+// TestForwardsWaitForTheirWorkspace stops a workspace, whose agent goes on, and
+// starts it again: meanwhile connections are refused, with a reason.
+func TestForwardsWaitForTheirWorkspace(t *testing.T) {
+	l := newLab(t)
+	l.workspace(t, "ws")
+	there := listenTCP(t, func(c *net.TCPConn) { io.WriteString(c, "here") })
+	_, port, _ := net.SplitHostPort(there)
+	local := filepath.Join(t.TempDir(), "local")
+	forward := l.command("port-forward", "ws", "--tcp", local+":"+port, "-o", "json")
+	var forwardErrs strings.Builder
+	forward.Stderr = &forwardErrs
+	said, err := forward.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := forward.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer forward.Process.Kill()
+	events := json.NewDecoder(said)
+	mustSay := func(want, reason string) {
+		t.Helper()
+		var e forwardEvent
+		if err := events.Decode(&e); err != nil || e.Event != want || e.Error != reason {
+			t.Fatalf("port-forward says %+v, %v; want %s and %q", e, err, want, reason)
+		}
+	}
+	mustHear := func(want string) {
+		t.Helper()
+		conn, err := net.Dial("unix", local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if got, err := io.ReadAll(conn); string(got) != want && err == nil {
+			t.Fatalf("a connection gives %q, %v; want %q", got, err, want)
+		}
+	}
+	mustSay("listening", "")
+	mustSay("ready", "")
+	mustHear("here")
+	l.coder(t, "stop", "ws", "--yes")
+	mustSay("stopped", `workspace "ws" is stopped`)
+	for range 3 { // of which one is told
+		mustHear("")
+	}
+	mustSay("failed", `workspace "ws" is stopped`)
+	l.coder(t, "start", "ws")
+	mustSay("running", "")
+	mustHear("here")
+	l.coder(t, "delete", "ws", "--yes")
+	if e := new(forwardEvent); !errors.Is(events.Decode(e), io.EOF) {
+		t.Errorf("port-forward says %+v of a deletion, want its end", e)
+	}
+	if err := forward.Wait(); forward.ProcessState.ExitCode() != 1 || forwardErrs.String() != "error: workspace \"ws\" is deleted\nhint: coder list\n" {
+		t.Errorf("the deletion of the workspace ends port-forward with %v, %q, want 1 and why", err, &forwardErrs)
 	}
 }

@@ -28,6 +28,10 @@ type Config struct {
 	// ctx. Required.
 	Dial func(ctx context.Context, network string, to Endpoint) (net.Conn, error)
 
+	// Failed is called when a connection comes to nothing, nil is not. It must
+	// not block.
+	Failed func(*Forward, error)
+
 	// Log gets what goes wrong with single connections; nil discards.
 	Log *slog.Logger
 }
@@ -183,6 +187,9 @@ func (f *Forward) dial(ctx context.Context) (net.Conn, error) {
 
 func (f *Forward) failed(err error) {
 	f.failure.Store(&err)
+	if f.cfg.Failed != nil {
+		f.cfg.Failed(f, err)
+	}
 	f.cfg.Log.Info("connection not forwarded", "to", f.rule.Target.String(), "err", err)
 }
 
