@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/berthdev/berth/server/api"
@@ -98,13 +100,14 @@ func outcome(b api.Build) error {
 
 // transition is one run of start, stop or delete.
 type transition struct {
-	do     api.Transition
-	done   string // what was done, in the past
-	yes    bool
-	noWait bool
-	orphan bool
-	reason string
-	again  bool // also a workspace that runs
+	do      api.Transition
+	done    string // what was done, in the past
+	yes     bool
+	noWait  bool
+	orphan  bool
+	reason  string
+	again   bool   // also a workspace that runs
+	version string // of the template, by name or id, if again; empty is the active one
 
 	parameters parameterFlags
 }
@@ -137,7 +140,12 @@ func (tr *transition) run(cmd *cobra.Command, c *api.Client, ws api.Workspace) e
 	if err != nil {
 		return err
 	}
-	if already(ws.LatestBuild, tr.do) && (!tr.again || len(values) == 0 && !ws.Outdated) {
+	version, err := tr.templateVersion(ctx, c, ws)
+	if err != nil {
+		return err
+	}
+	same := len(values) == 0 && !tr.parameters.asks() && ws.LatestBuild.TemplateVersionID == version
+	if already(ws.LatestBuild, tr.do) && (!tr.again || same) {
 		if tr.again {
 			_, err := fmt.Fprintf(out, "Workspace %q is up to date.\n", ws.Name)
 			return err
@@ -150,9 +158,15 @@ func (tr *transition) run(cmd *cobra.Command, c *api.Client, ws api.Workspace) e
 			return err
 		}
 	}
+	if err := tr.parameters.settle(ctx, c, version, ws.LatestBuild.ID); err != nil {
+		return err
+	}
+	if values, err = tr.parameters.values(); err != nil {
+		return err
+	}
 	req := api.CreateBuildRequest{Transition: tr.do, Orphan: tr.orphan, Reason: tr.reason, RichParameterValues: values}
 	if tr.again {
-		req.TemplateVersionID = &ws.TemplateActiveVersionID
+		req.TemplateVersionID = &version
 	}
 	build, err := c.CreateBuild(ctx, ws.ID, req)
 	if err != nil {
@@ -166,6 +180,33 @@ func (tr *transition) run(cmd *cobra.Command, c *api.Client, ws api.Workspace) e
 	}
 	_, err = fmt.Fprintf(out, "Workspace %q is %s.\n", ws.Name, tr.done)
 	return err
+}
+
+// templateVersion is what the workspace is built of.
+func (tr *transition) templateVersion(ctx context.Context, c *api.Client, ws api.Workspace) (uuid.UUID, error) {
+	switch {
+	case tr.version != "":
+		return findVersion(ctx, c, ws.TemplateID, tr.version)
+	case tr.again:
+		return ws.TemplateActiveVersionID, nil
+	}
+	return ws.LatestBuild.TemplateVersionID, nil
+}
+
+// findVersion is the version of a template that has this name or id.
+func findVersion(ctx context.Context, c *api.Client, template uuid.UUID, name string) (uuid.UUID, error) {
+	all, err := c.TemplateVersions(ctx, template)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	var names []string
+	for _, v := range all {
+		if v.Name == name || v.ID.String() == name {
+			return v.ID, nil
+		}
+		names = append(names, v.Name)
+	}
+	return uuid.Nil, withHint(fmt.Errorf("--template-version %q: the template has no such version", name), "its versions: "+strings.Join(names, ", "))
 }
 
 // already reports whether a workspace is, by its latest build, where a

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/berthdev/berth/server/api"
@@ -17,6 +18,7 @@ import (
 // creation is one run of create.
 type creation struct {
 	template, org string
+	version       string
 	parameters    parameterFlags
 	updates       string
 	start         string
@@ -35,6 +37,8 @@ func createCommand(g *globals) *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVarP(&o.template, "template", "t", "", "`name` of the template")
 	env(fs, "template", "CODER_TEMPLATE_NAME")
+	fs.StringVar(&o.version, "template-version", "", "`name` of the version of the template, if not the active one")
+	env(fs, "template-version", "CODER_TEMPLATE_VERSION")
 	fs.StringVarP(&o.org, "org", "O", "default", "organization of the template")
 	env(fs, "org", "CODER_ORGANIZATION")
 	o.parameters.register(fs)
@@ -55,11 +59,10 @@ func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
 	if err != nil {
 		return err
 	}
-	values, err := o.parameters.values()
-	if err != nil {
+	if _, err := o.parameters.values(); err != nil {
 		return err
 	}
-	req := api.CreateWorkspaceRequest{Name: t.workspace, RichParameterValues: values, AutomaticUpdates: o.updates}
+	req := api.CreateWorkspaceRequest{Name: t.workspace, AutomaticUpdates: o.updates}
 	if err := o.times(&req); err != nil {
 		return err
 	}
@@ -76,12 +79,32 @@ func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
 			return err
 		}
 	}
-	req.TemplateID = &tpl.ID
+	if err := o.fill(ctx, c, tpl, &req); err != nil {
+		return err
+	}
 	ws, err := c.CreateWorkspace(ctx, t.owner, req)
 	if err != nil {
 		return fmt.Errorf("create workspace %q: %w", t, err)
 	}
 	return o.finish(ctx, out, c, t, ws)
+}
+
+// fill says what the workspace is made of.
+func (o *creation) fill(ctx context.Context, c *api.Client, tpl api.Template, req *api.CreateWorkspaceRequest) error {
+	version := tpl.ActiveVersionID
+	req.TemplateID = &tpl.ID
+	if o.version != "" {
+		var err error
+		if version, err = findVersion(ctx, c, tpl.ID, o.version); err != nil {
+			return err
+		}
+		req.TemplateID, req.TemplateVersionID = nil, &version
+	}
+	err := o.parameters.settle(ctx, c, version, uuid.Nil)
+	if err == nil {
+		req.RichParameterValues, err = o.parameters.values()
+	}
+	return err
 }
 
 // times says when the workspace is to start and stop by itself.

@@ -48,6 +48,9 @@ func (o *restart) run(cmd *cobra.Command, c *api.Client, ws api.Workspace) error
 			return err
 		}
 	}
+	if err := o.start.parameters.settle(cmd.Context(), c, ws.LatestBuild.TemplateVersionID, ws.LatestBuild.ID); err != nil {
+		return err // before anything is stopped
+	}
 	stop := transition{do: api.TransitionStop, done: "stopped", reason: "cli", yes: true}
 	if err := stop.run(cmd, c, ws); err != nil {
 		return err

@@ -21,6 +21,7 @@ func updateCommand(g *globals) *cobra.Command {
 	cmd := tr.command(g, "Start a workspace anew, with the template and the parameters of now")
 	cmd.Use = "update WORKSPACE"
 	cmd.Flags().BoolVar(&tr.noWait, "no-wait", false, "do not wait for the end of the build")
+	cmd.Flags().StringVar(&tr.version, "template-version", "", "`name` of the version of the template, if not the active one")
 	tr.parameters.register(cmd.Flags())
 	tr.reason = "cli"
 	return cmd

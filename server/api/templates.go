@@ -89,6 +89,18 @@ type TemplateVersion struct {
 	HasExternalAgent    bool                `json:"has_external_agent"`
 }
 
+// TemplateVersions lists the versions of a template, the newest last.
+func (c *Client) TemplateVersions(ctx context.Context, template uuid.UUID) ([]TemplateVersion, error) {
+	var out []TemplateVersion
+	return out, c.get(ctx, "/api/v2/templates/"+template.String()+"/versions", &out)
+}
+
+// TemplateParameters lists the parameters of a template version.
+func (c *Client) TemplateParameters(ctx context.Context, version uuid.UUID) ([]TemplateParameter, error) {
+	var out []TemplateParameter
+	return out, c.get(ctx, "/api/v2/templateversions/"+version.String()+"/rich-parameters", &out)
+}
+
 // Templates lists the templates the caller may use.
 func (c *Client) Templates(ctx context.Context) ([]Template, error) {
 	var out []Template

@@ -271,6 +271,12 @@ func (c *Client) Build(ctx context.Context, id uuid.UUID) (Build, error) {
 	return out, c.get(ctx, "/api/v2/workspacebuilds/"+id.String(), &out)
 }
 
+// BuildParameters lists the values that parameters had in a build.
+func (c *Client) BuildParameters(ctx context.Context, id uuid.UUID) ([]BuildParameter, error) {
+	var out []BuildParameter
+	return out, c.get(ctx, "/api/v2/workspacebuilds/"+id.String()+"/parameters", &out)
+}
+
 // UsageRequest says what a workspace is used through; both fields or none.
 type UsageRequest struct {
 	AgentID *uuid.UUID `json:"agent_id,omitempty"`
