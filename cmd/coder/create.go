@@ -83,6 +83,9 @@ func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
 		return err
 	}
 	ws, err := c.CreateWorkspace(ctx, t.owner, req)
+	if t.owner != api.Me && api.StatusCode(err) == http.StatusNotFound {
+		return withHint(fmt.Errorf("create workspace %q: there is no user %q", t, t.owner), "a slash or a double hyphen stands between owner and name")
+	}
 	if err != nil {
 		return fmt.Errorf("create workspace %q: %w", t, err)
 	}
