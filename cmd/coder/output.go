@@ -69,7 +69,9 @@ func registerFormat(cmd *cobra.Command, output *string, chosen *[]string, column
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		_, err := pickColumns(columns, *chosen)
 		if usual := cmd.Flags().Lookup("output").DefValue; err == nil && *output != usual {
-			err = checkFormat(*output)
+			if err = checkFormat(*output); err != nil && usual != "table" {
+				err = fmt.Errorf("unknown output format %q, want %s, table or json", *output, usual)
+			}
 		}
 		return err
 	}

@@ -33,6 +33,9 @@ func whoamiCommand(g *globals) *cobra.Command {
 		Short: "Tell who is signed in, and where",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("column") && !cmd.Flags().Changed("output") {
+				f.output = "table"
+			}
 			c, err := g.client(cmd.Context())
 			if err != nil {
 				return err
