@@ -22,7 +22,7 @@ func scheduleStopCommand(g *globals) *cobra.Command {
 		Short: "Have a workspace stop so long after its start, if nobody uses it",
 		Long: "Have a workspace stop so long after its start, if nobody uses it: what is typed\n" +
 			"into it keeps it up for an hour more, and so does coder keepalive. \"manual\" has it\n" +
-			"run until somebody stops it. A deadline that is set already stays.",
+			"run until somebody stops it. Another duration leaves a deadline that is set already.",
 		Example:           "  coder schedule stop dev 8h\n  coder schedule stop dev manual",
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeWorkspaces(g),
