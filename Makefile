@@ -35,6 +35,8 @@ deps: ## install what the tests need (Debian, as root; elsewhere it says what is
 check: ## quick: format, vet, lint, generated files, rules
 	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); test -z "$$out" || { echo "not formatted (go tool gofumpt -w):"; echo "$$out"; exit 1; }
 	$(GO) vet ./... && $(GO) vet -tags $(SLIM_TAGS) ./cmd/coder && $(GO) vet -tags soak ./e2e
+	for os in darwin windows; do export GOOS=$$os; \
+		$(GO) vet -tags $(SLIM_TAGS) $$($(GO) list -deps -tags $(SLIM_TAGS) ./cmd/coder | grep '^github.com/berthdev/berth/') || exit 1; done
 	$(TOOL) staticcheck ./...
 	cd scripts/tools && $(GO) run ./gen -check ../.. $(PROTOS)
 	$(GO) test -count=1 .

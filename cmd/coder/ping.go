@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/berthdev/berth/connect"
 	"github.com/berthdev/berth/tailnet"
@@ -37,11 +39,14 @@ func pingCommand(g *globals) *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
+			if !cmd.Flags().Changed("num") && !term.IsTerminal(int(os.Stdout.Fd())) {
+				o.count = 10
+			}
 			return o.run(cmd, g)
 		},
 	}
 	fs := cmd.Flags()
-	fs.IntVarP(&o.count, "num", "n", 10, "how many pings; 0: until interrupted")
+	fs.IntVarP(&o.count, "num", "n", 0, "how many pings; 0: until interrupted (default 10 without a terminal)")
 	fs.DurationVar(&o.wait, "wait", time.Second, "pause between two pings")
 	fs.DurationVarP(&o.timeout, "timeout", "t", 5*time.Second, "how long one answer may take")
 	fs.BoolVar(&o.stamp, "time", false, "begin each line with the time")
@@ -87,25 +92,24 @@ func (o *pinging) run(cmd *cobra.Command, g *globals) error {
 	return o.loop(ctx, cmd, conn)
 }
 
-// loop pings; interrupted, it ends well if there was an answer.
+// loop pings and sums up; interrupted, it ends well if there was an answer.
 func (o *pinging) loop(ctx context.Context, cmd *cobra.Command, conn *connect.Conn) error {
-	answered := 0
+	var sum pings
 	for i := 0; o.count == 0 || i < o.count; i++ {
 		if i > 0 && !pause(ctx, o.wait) {
 			break
 		}
-		line, ok := o.once(ctx, conn)
+		line, took, ok := o.once(ctx, conn)
 		if ctx.Err() != nil {
 			break
 		}
-		if ok {
-			answered++
-		}
+		sum.add(took, ok)
 		if _, err := fmt.Fprintln(cmd.OutOrStdout(), o.prefix(time.Now())+line); err != nil {
 			return err
 		}
 	}
-	if answered > 0 {
+	if sum.answered > 0 {
+		fmt.Fprintln(os.Stderr, sum)
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -114,17 +118,39 @@ func (o *pinging) loop(ctx context.Context, cmd *cobra.Command, conn *connect.Co
 	return withHint(fmt.Errorf("no answer from workspace %q", o.target), "is its agent running? coder show "+o.target.workspaceName())
 }
 
-func (o *pinging) once(ctx context.Context, conn *connect.Conn) (line string, ok bool) {
+// pings sums up what came of them.
+type pings struct {
+	sent, answered      int
+	least, most, summed time.Duration
+}
+
+func (p *pings) add(took time.Duration, answered bool) {
+	if p.sent++; !answered {
+		return
+	}
+	if p.answered++; p.answered == 1 || took < p.least {
+		p.least = took
+	}
+	p.most, p.summed = max(p.most, took), p.summed+took
+}
+
+// String is of at least one answer.
+func (p pings) String() string {
+	return fmt.Sprintf("%d of %d answered: %s at least, %s on average, %s at most",
+		p.answered, p.sent, millis(p.least), millis(p.summed/time.Duration(p.answered)), millis(p.most))
+}
+
+func (o *pinging) once(ctx context.Context, conn *connect.Conn) (line string, took time.Duration, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	pong, err := conn.Ping(ctx)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("no pong from %s within %v", o.target, o.timeout), false
+		return fmt.Sprintf("no pong from %s within %v", o.target, o.timeout), 0, false
 	case err != nil:
-		return fmt.Sprintf("no pong from %s: %v", o.target, err), false
+		return fmt.Sprintf("no pong from %s: %v", o.target, err), 0, false
 	}
-	return fmt.Sprintf("pong from %s %s in %s", o.target, via(pong, conn), millis(pong.Latency)), true
+	return fmt.Sprintf("pong from %s %s in %s", o.target, via(pong, conn), millis(pong.Latency)), pong.Latency, true
 }
 
 // via names the path: direct and the address, or the relay and its region.

@@ -190,7 +190,13 @@ type shell struct {
 
 func (l *lab) shell(t *testing.T, args ...string) *shell {
 	t.Helper()
-	s := &shell{t: t, cmd: l.command(append([]string{"ssh"}, args...)...), text: make(chan []byte, 1000), done: make(chan error, 1)}
+	return atTerminal(t, l.command(append([]string{"ssh"}, args...)...))
+}
+
+// atTerminal runs a command at a terminal.
+func atTerminal(t *testing.T, cmd *exec.Cmd) *shell {
+	t.Helper()
+	s := &shell{t: t, cmd: cmd, text: make(chan []byte, 1000), done: make(chan error, 1)}
 	tty, err := pty.StartWithSize(s.cmd, &pty.Winsize{Rows: 31, Cols: 91})
 	if err != nil {
 		t.Fatal(err)
