@@ -175,8 +175,10 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv("CODER_CONFIG_DIR", config)
 			e.Setenv("SERVER", l.url)
+			e.Setenv("SERVER_ADDRESS", l.address)
 			e.Setenv("EMAIL", labEmail)
 			e.Setenv("PASSWORD", labPassword)
+			e.Setenv("PORT", freePort(t))
 			return nil
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",

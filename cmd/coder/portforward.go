@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,7 +117,9 @@ func (f *forwarding) run(ctx context.Context, w way, rules []forward.Rule, auto 
 	defer end(nil)
 	f.cfg.Dial, f.cfg.Failed = f.unlessStopped(f.cfg.Dial), f.tellFailure()
 	for _, rule := range rules {
-		if _, err := f.begin(ctx, rule, ""); err != nil {
+		if _, err := f.begin(ctx, rule, ""); errors.Is(err, syscall.EADDRINUSE) {
+			return withHint(err, "give another port of this machine, as in 8081:8080, or 0 for one that is free")
+		} else if err != nil {
 			return err
 		}
 	}
