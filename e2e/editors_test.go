@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -377,10 +378,36 @@ func TestEditorCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(u.MustRun("--global-config", dir, "netcheck")), &check); err != nil || check.DERP.Severity != "ok" || check.Interfaces.Severity == "" {
 		t.Errorf("netcheck = %+v, %v; want a relay that is ok", check, err)
 	}
+	bundle := filepath.Join(dir, "bundle.zip")
+	u.MustRun("--global-config", dir, "support", "bundle", "admin/ws", "--output-file", bundle, "--yes")
+	if info, err := os.Stat(bundle); err != nil || info.Size() == 0 {
+		t.Errorf("the file of support bundle: %v, %v; want one", info, err)
+	}
+	ping := u.screen(t, "--global-config", dir, "ping", "admin/ws")
+	ping.mustShow("pong from admin/ws ", patience)
+	if err := ping.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	ping.mustEnd(0)
+	p.loginOfToolbox(t, token)
 	if got := u.Run(within(t, patience), "--global-config", dir, "logout", "--url", p.server.URL, "--yes"); got.Code != 0 {
 		t.Errorf("logout = %+v, want status 0", got)
 	}
 	if left, err := os.ReadFile(filepath.Join(dir, "session")); err == nil || bytes.Contains(left, []byte(token)) {
 		t.Errorf("the session file after logout has %d bytes (%v), want it gone", len(left), err)
 	}
+}
+
+// loginOfToolbox signs in as the plugin for Toolbox does, and looks for a session of
+// its own.
+func (p *place) loginOfToolbox(t *testing.T, token string) {
+	t.Helper()
+	u := &User{Host: p.client, world: p.World}
+	dir := filepath.Join(p.Dir("client"), "toolbox")
+	u.MustRun("login", p.server.URL, "--token", token, "--global-config", dir)
+	stored, err := os.ReadFile(filepath.Join(dir, "session"))
+	if got := strings.TrimSpace(string(stored)); err != nil || got == "" || got == token {
+		t.Errorf("the session file after login --token = %q, %v; want a session of its own", stored, err)
+	}
+	u.MustRun("--global-config", dir, "start", "--yes", "--reason", "jetbrains_connection", "--", "admin/ws")
 }
