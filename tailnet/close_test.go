@@ -12,6 +12,7 @@ import (
 	protobuf "google.golang.org/protobuf/proto"
 
 	"github.com/berthdev/berth/tailnet/derpmap"
+	"github.com/berthdev/berth/tailnet/proto"
 )
 
 func TestCloseEndsEverything(t *testing.T) {
@@ -108,5 +109,22 @@ func TestLostHandshakeIsHastened(t *testing.T) {
 	}
 	if _, ok := p.a.LastHandshake(p.idB); !ok {
 		t.Error("LastHandshake = false after a handshake, want true")
+	}
+}
+
+// TestCloseWhileRebinding closes nodes that make new sockets at that moment, as that
+// of a laptop that wakes does. WireGuard waits for who reads the sockets of before.
+func TestCloseWhileRebinding(t *testing.T) {
+	r := startRelay(t)
+	for i := range 100 {
+		n := startNode(t, r, uuid.New(), make(chan *proto.Node, 16), nil)
+		n.Rebind()
+		closed := make(chan error, 1)
+		go func() { closed <- n.Close() }()
+		select {
+		case <-closed:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("node %d does not close", i)
+		}
 	}
 }

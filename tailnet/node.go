@@ -257,14 +257,16 @@ func (n *Node) Close() error {
 	if again {
 		return nil
 	}
-	// Connections first, while packets still go; then what looks after the
-	// relays; then from the top to the bottom.
+	// What looks after sockets and relays first: sockets that it made anew while
+	// WireGuard closes, as that does by itself when the stack is gone, would never
+	// be closed. Then connections, while packets still go; then from the top to
+	// the bottom.
 	close(n.done)
 	n.cancel()
+	n.tasks.Wait()
 	if n.stack != nil {
 		n.stack.Close()
 	}
-	n.tasks.Wait()
 	if n.bind != nil {
 		close(n.bind.queue.closed)
 	}
