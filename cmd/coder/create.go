@@ -26,8 +26,9 @@ type creation struct {
 	yes, noWait   bool
 }
 
-func createCommand(g *globals) *cobra.Command {
-	o := &creation{}
+func createCommand(g *globals) *cobra.Command { return new(creation).command(g) }
+
+func (o *creation) command(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create [OWNER/]NAME",
 		Short: "Make a workspace",

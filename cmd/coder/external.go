@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,31 @@ func externalCommand(g *globals) *cobra.Command {
 		Short: "Work with workspaces on machines that exist already",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(externalInstructionsCommand(g))
+	cmd.AddCommand(externalCreateCommand(g), externalListCommand(g), externalInstructionsCommand(g))
+	return cmd
+}
+
+// externalTemplate is the built-in template of such workspaces.
+const externalTemplate = "byo"
+
+func externalCreateCommand(g *globals) *cobra.Command {
+	o := &creation{}
+	cmd := o.command(g)
+	cmd.Short = "Make a workspace whose agent you start"
+	template := cmd.Flags().Lookup("template")
+	o.template, template.DefValue = externalTemplate, externalTemplate
+	return cmd
+}
+
+func externalListCommand(g *globals) *cobra.Command {
+	l := &listing{format: format[api.Workspace]{columns: workspaceColumns(time.Now())}, only: "has_external_agent:true"}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List workspaces whose agents somebody starts",
+		Args:    cobra.NoArgs,
+	}
+	l.of(cmd, g)
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ type listing struct {
 	format[api.Workspace]
 	all    bool
 	search string
+	only   string // searched for as well
 }
 
 func listCommand(g *globals) *cobra.Command {
@@ -52,7 +54,7 @@ func (l *listing) run(cmd *cobra.Command, g *globals, args []string) error {
 	if l.all && !cmd.Flags().Changed("search") {
 		l.search = ""
 	}
-	found, err := c.Workspaces(cmd.Context(), l.search, 0)
+	found, err := c.Workspaces(cmd.Context(), strings.TrimSpace(l.search+" "+l.only), 0)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -24,6 +25,7 @@ type parameterFlags struct {
 
 	defaults             []string // for those that have no value otherwise
 	askAll, askEphemeral bool
+	askNothing           bool
 
 	settled bool                 // what was to be asked is in answers, and so is what defaults gave
 	answers []api.BuildParameter // count for more than what the flags say
@@ -44,7 +46,7 @@ func (p *parameterFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&p.askEphemeral, "prompt-ephemeral-parameters", false, "ask for the parameters that hold for one build and are not given")
 	env(fs, "prompt-ephemeral-parameters", "CODER_PROMPT_EPHEMERAL_PARAMETERS")
 	fs.BoolVar(&p.askEphemeral, "build-options", false, "the same as --prompt-ephemeral-parameters")
-	fs.Bool("use-parameter-defaults", false, "accepted for compatibility: what is not given is not asked for")
+	fs.BoolVar(&p.askNothing, "use-parameter-defaults", false, "accepted for compatibility: what is not given is not asked for")
 	env(fs, "use-parameter-defaults", "CODER_WORKSPACE_USE_PARAMETER_DEFAULTS")
 	for _, name := range []string{"ephemeral-parameter", "build-option", "build-options", "use-parameter-defaults"} {
 		fs.Lookup(name).Hidden = true
@@ -53,6 +55,9 @@ func (p *parameterFlags) register(fs *pflag.FlagSet) {
 
 // values are those of the file, then those of the flags, then the answers.
 func (p *parameterFlags) values() ([]api.BuildParameter, error) {
+	if p.askNothing && p.asks() {
+		return nil, errors.New("--use-parameter-defaults asks for nothing: leave it out to be asked")
+	}
 	all := map[string]string{}
 	if p.file != "" {
 		raw, err := os.ReadFile(p.file)

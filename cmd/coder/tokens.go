@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func tokensCreateCommand(g *globals) *cobra.Command {
 			}
 			key, err := c.CreateToken(cmd.Context(), user, api.CreateTokenRequest{Lifetime: valid, TokenName: name, Scope: scope})
 			if err != nil {
-				return noUser(err, user)
+				return noTokenFor(err, user)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), printable(key.Key))
 			return err
@@ -55,6 +56,14 @@ func tokensCreateCommand(g *globals) *cobra.Command {
 	env(fs, "user", "CODER_TOKEN_USER")
 	fs.StringVar(&scope, "scope", "all", "`what` the token is good for: all or application_connect")
 	return cmd
+}
+
+// noTokenFor says that there is no such user, as far as who asks may know.
+func noTokenFor(err error, user string) error {
+	if api.StatusCode(err) == http.StatusNotFound {
+		return withHint(fmt.Errorf("user %q not found", user), "without --user the token is yours; who administers users can make one for others")
+	}
+	return err
 }
 
 // parseLifetime reads a duration that may also count days; empty is 0.
