@@ -23,8 +23,9 @@ type connection struct {
 	sessions slots
 	forwards slots
 	work     sync.WaitGroup
-	why      atomic.Pointer[string] // we ended it, if not nil
-	poke     chan struct{}          // has watch ask the client for a sign of life
+	why      atomic.Pointer[string]    // we ended it, if not nil
+	poke     chan struct{}             // has watch ask the client for a sign of life
+	owes     atomic.Pointer[time.Time] // since when it owes us one that was waited for, if not nil
 
 	// Only dispatch and what it calls use these.
 	chans <-chan ssh.NewChannel

@@ -65,8 +65,12 @@ const (
 	lifeLook     = 20 * time.Millisecond // between two looks for one
 )
 
-// alive asks the client for a sign of life and waits for one.
+// alive asks the client for a sign of life and waits for one, unless it owes one: a
+// range of ports is asked for one by one.
 func (c *connection) alive(ctx context.Context) bool {
+	if since := c.owes.Load(); since != nil && c.net.silent() > time.Since(*since) {
+		return false
+	}
 	began := time.Now()
 	select {
 	case c.poke <- struct{}{}:
@@ -76,6 +80,9 @@ func (c *connection) alive(ctx context.Context) bool {
 		if c.net.silent() < time.Since(began) {
 			return true
 		}
+	}
+	if ctx.Err() == nil {
+		c.owes.Store(&began)
 	}
 	return false
 }

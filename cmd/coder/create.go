@@ -85,7 +85,7 @@ func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
 	}
 	ws, err := c.CreateWorkspace(ctx, t.owner, req)
 	if t.owner != api.Me && api.StatusCode(err) == http.StatusNotFound {
-		return withHint(fmt.Errorf("create workspace %q: there is no user %q", t, t.owner), "a slash or a double hyphen stands between owner and name")
+		return withHint(fmt.Errorf("create workspace %q: there is no user %q, or you may not make any for them", t, t.owner), "a slash or a double hyphen stands between owner and name")
 	}
 	if err != nil {
 		return fmt.Errorf("create workspace %q: %w", t, err)

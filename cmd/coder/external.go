@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +15,7 @@ func externalCommand(g *globals) *cobra.Command {
 		Short: "Work with workspaces on machines that exist already",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(externalCreateCommand(g), externalListCommand(g), externalInstructionsCommand(g))
+	cmd.AddCommand(externalCreateCommand(g), listCommandOf(g, "List workspaces whose agents somebody starts", "has_external_agent:true"), externalInstructionsCommand(g))
 	return cmd
 }
 
@@ -29,18 +28,6 @@ func externalCreateCommand(g *globals) *cobra.Command {
 	cmd.Short = "Make a workspace whose agent you start"
 	template := cmd.Flags().Lookup("template")
 	o.template, template.DefValue = externalTemplate, externalTemplate
-	return cmd
-}
-
-func externalListCommand(g *globals) *cobra.Command {
-	l := &listing{format: format[api.Workspace]{columns: workspaceColumns(time.Now())}, only: "has_external_agent:true"}
-	cmd := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List workspaces whose agents somebody starts",
-		Args:    cobra.NoArgs,
-	}
-	l.of(cmd, g)
 	return cmd
 }
 

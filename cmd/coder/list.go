@@ -18,12 +18,15 @@ type listing struct {
 	only   string // searched for as well
 }
 
-func listCommand(g *globals) *cobra.Command {
-	l := &listing{format: format[api.Workspace]{columns: workspaceColumns(time.Now())}}
+func listCommand(g *globals) *cobra.Command { return listCommandOf(g, "List workspaces", "") }
+
+// listCommandOf lists only what is searched for by only as well.
+func listCommandOf(g *globals, short, only string) *cobra.Command {
+	l := &listing{format: format[api.Workspace]{columns: workspaceColumns(time.Now())}, only: only}
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List workspaces",
+		Short:   short,
 		Args:    cobra.NoArgs,
 	}
 	l.of(cmd, g)

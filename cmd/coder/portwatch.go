@@ -42,17 +42,24 @@ func (f *forwarding) watch(ctx context.Context, w way) error {
 func awaitRunning(ctx context.Context, c *api.Client, ws api.Workspace) (api.Workspace, error) {
 	news, end := follow(ctx, c, ws.ID)
 	defer end()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
 	for {
+		now := ws
 		select {
-		case now := <-news:
-			switch now.LatestBuild.Status {
-			case api.BuildRunning:
-				return now, nil
-			case api.BuildDeleted:
-				return now, stoppedError{ws.Name, api.BuildDeleted}
+		case now = <-news:
+		case <-tick.C:
+			if found, err := lookAt(ctx, c, ws.ID); err == nil {
+				now = found
 			}
 		case <-ctx.Done():
 			return ws, ctx.Err()
+		}
+		switch now.LatestBuild.Status {
+		case api.BuildRunning:
+			return now, nil
+		case api.BuildDeleted:
+			return now, stoppedError{ws.Name, api.BuildDeleted}
 		}
 	}
 }
@@ -85,12 +92,14 @@ func (f *forwarding) tellFailure() func(*forward.Forward, error) {
 	return func(fw *forward.Forward, err error) {
 		now, what := time.Now(), failure{fw, err.Error()}
 		mu.Lock()
-		defer mu.Unlock()
-		if now.Sub(told[what]) < failureAgain {
-			return
+		again := now.Sub(told[what]) < failureAgain
+		if !again {
+			maps.DeleteFunc(told, func(_ failure, at time.Time) bool { return now.Sub(at) >= failureAgain })
+			told[what] = now
 		}
-		maps.DeleteFunc(told, func(_ failure, at time.Time) bool { return now.Sub(at) >= failureAgain })
-		told[what] = now
-		f.show.failed(fw, err)
+		mu.Unlock()
+		if !again {
+			f.show.failed(fw, err)
+		}
 	}
 }
