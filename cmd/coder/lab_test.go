@@ -163,6 +163,9 @@ func (l *lab) workspace(t *testing.T, name string, env ...string) *process {
 	return p
 }
 
+// TestScripts runs the scripts side by side on one server. Commands run as its
+// first user, whose workspaces and tokens some scripts count; one that makes more
+// of either does it "as NAME".
 func TestScripts(t *testing.T) {
 	l := newLab(t)
 	l.workspace(t, "blue-fox")
@@ -181,6 +184,23 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PORT", freePort(t))
 			return nil
 		},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"as": becomeUser},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
+}
+
+// becomeUser makes a user, as the one in whose name commands run until now, and
+// has the rest of the script run as the new one.
+func becomeUser(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: as NAME")
+	}
+	name, email := args[0], args[0]+"@example.com"
+	ts.Check(ts.Exec("coder", "users", "create", "-u", name, "-e", email, "-p", labPassword))
+	config := ts.MkAbs("config-" + name)
+	ts.Check(ts.Exec(
+		"coder", "login", ts.Getenv("SERVER"), "--global-config", config,
+		"--first-user-username", name, "--first-user-email", email, "--first-user-password", labPassword,
+	))
+	ts.Setenv("CODER_CONFIG_DIR", config)
 }
