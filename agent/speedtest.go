@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 
@@ -16,13 +17,15 @@ const (
 	// maxSpeedtests bounds those that are made at once: a third would only tell
 	// how the first two share the path.
 	maxSpeedtests = 2
+	// maxRefusals bounds those that are being told so.
+	maxRefusals = 8
 )
 
 // serveSpeedtests makes the tests that peers ask for until ctx ends. Those that
-// are too many are closed, which their clients report.
+// are too many are refused.
 func (n *network) serveSpeedtests(ctx context.Context, ln net.Listener) {
 	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
-	room := make(chan struct{}, maxSpeedtests)
+	room, refusals := make(chan struct{}, maxSpeedtests), make(chan struct{}, maxRefusals)
 	var tests sync.WaitGroup
 	defer tests.Wait()
 	for {
@@ -30,18 +33,28 @@ func (n *network) serveSpeedtests(ctx context.Context, ln net.Listener) {
 		if err != nil {
 			return
 		}
+		place, serve := room, speedtest.Serve
 		select {
 		case room <- struct{}{}:
 		default:
-			_ = conn.Close()
-			continue
+			select {
+			case refusals <- struct{}{}:
+				place, serve = refusals, refuseSpeedtest
+			default:
+				_ = conn.Close()
+				continue
+			}
 		}
 		tests.Go(func() {
-			defer func() { <-room }()
+			defer func() { <-place }()
 			defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-			if err := speedtest.Serve(conn); err != nil {
+			if err := serve(conn); err != nil {
 				n.cfg.Log.Debug("speed test ended", "err", err) // whose address is gone by now
 			}
 		})
 	}
+}
+
+func refuseSpeedtest(conn net.Conn) error {
+	return speedtest.Refuse(conn, fmt.Sprintf("%d speed tests are being made already: try again when they are over", maxSpeedtests))
 }

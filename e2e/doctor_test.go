@@ -301,9 +301,10 @@ func TestDoctorSeesASmallPathMTU(t *testing.T) {
 	p.mustFind(t, "warn  packets   the direct path drops large packets", "MTU", "ws")
 }
 
-// TestDoctorBesideSpeedTests takes all the speed tests that the agent makes at a
-// time, so that the doctor gets none: that says nothing of the path.
-func TestDoctorBesideSpeedTests(t *testing.T) {
+// TestBesideSpeedTests takes all the speed tests that the agent makes at a time. One
+// more is refused in words, and to the doctor, who gets none, that says nothing of
+// the path.
+func TestBesideSpeedTests(t *testing.T) {
 	p := newPlace(t, netlab.EasyNAT, netlab.EasyNAT)
 	p.forward(t, "--tcp", "30003:3")
 	for isFull := false; !isFull; {
@@ -315,11 +316,15 @@ func TestDoctorBesideSpeedTests(t *testing.T) {
 		if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		_, err = conn.Read(make([]byte, 1)) // the agent waits for a request that does not come
+		_, err = conn.Read(make([]byte, 1)) // one who may begin waits for our request
 		isFull = !errors.Is(err, os.ErrDeadlineExceeded)
 	}
 	r := p.user.Run(within(t, patience), "doctor", "ws")
 	if r.Code != 0 || strings.Contains(r.Stdout, "packets") || !strings.Contains(r.Stdout, "ok    disk ") {
 		t.Errorf("coder doctor beside speed tests: exit status %d, want no word of packets, and the steps after it:\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	r = p.user.Run(within(t, patience), "speedtest", "ws")
+	if want := "error: measure: the other side refuses: 2 speed tests are being made already: try again when they are over\n"; r.Code != 1 || !strings.HasSuffix(r.Stderr, want) {
+		t.Errorf("coder speedtest beside two: exit status %d, %q, want %q", r.Code, r.Stderr, want)
 	}
 }

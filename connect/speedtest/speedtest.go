@@ -48,6 +48,8 @@ const (
 
 	// greetTimeout bounds the first messages.
 	greetTimeout = 20 * time.Second
+	// refuseTimeout bounds a refusal, for which the client need not be asked.
+	refuseTimeout = 5 * time.Second
 	// maxGreeting bounds each of them, in bytes.
 	maxGreeting = 4 << 10
 	blockSize   = 128 << 10
@@ -170,6 +172,24 @@ func Serve(conn net.Conn) error {
 		return err
 	}
 	_, err = io.Copy(io.Discard, conn) // the client closes when it has all
+	return err
+}
+
+// Refuse tells the client over conn, which it closes, why there is no test for it.
+// It blocks until the client has heard it, at most for refuseTimeout.
+func Refuse(conn net.Conn, why string) error {
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(refuseTimeout)); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(conn).Encode(response{Error: why}); err != nil {
+		return err
+	}
+	// To close before its request came in would reset what was just written.
+	_, err := io.CopyN(io.Discard, conn, maxGreeting)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
 	return err
 }
 

@@ -97,16 +97,12 @@ func TestGreetingIsBounded(t *testing.T) {
 }
 
 func TestRunSaysWhyItWasRefused(t *testing.T) {
-	conn, _ := pair(t, func(c net.Conn) error {
-		defer c.Close()
-		if _, err := readLine(c); err != nil {
-			return err
-		}
-		_, err := io.WriteString(c, `{"error":"not now"}`+"\n")
-		return err
-	})
+	conn, served := pair(t, func(c net.Conn) error { return Refuse(c, "not now") })
 	if _, err := Run(t.Context(), conn, Download, time.Second); err == nil || !strings.Contains(err.Error(), "not now") {
 		t.Errorf("Run at a server that refuses = %v, want its words", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Refuse = %v", err)
 	}
 }
 
