@@ -3,6 +3,7 @@ module github.com/berthdev/berth
 go 1.26.6
 
 require (
+	github.com/Microsoft/go-winio v0.6.4
 	github.com/adhocore/gronx v1.20.4
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0

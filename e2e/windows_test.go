@@ -33,7 +33,7 @@ func TestOnWindows(t *testing.T) {
 	w.user, w.drive = w.OnWindows(w.client)
 	w.user.MustRun("login", w.server.URL, "--token", token)
 	for _, does := range []func(*testing.T){
-		w.session, w.command, w.relayed, w.terminal, w.configSSH, w.rights, w.openSSH, w.portForward, w.headerCommand, w.doctor, w.link, w.completion, w.logout,
+		w.session, w.command, w.relayed, w.terminal, w.configSSH, w.rights, w.openSSH, w.forwardAgent, w.portForward, w.headerCommand, w.doctor, w.link, w.completion, w.logout,
 	} {
 		does(t)
 	}

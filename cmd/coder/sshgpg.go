@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path"
 	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -30,9 +29,6 @@ var trustLine = regexp.MustCompile(`^[0-9A-F]{40,64}:[0-9]+:$`)
 
 // localGPG starts the gpg-agent here if it does not run, and reads the keyring.
 func localGPG(ctx context.Context) (k gpgKeys, err error) {
-	if runtime.GOOS == "windows" {
-		return k, errors.New("--forward-gpg: the sockets of GnuPG for Windows cannot be forwarded")
-	}
 	socket, err := gpg(ctx, "gpgconf", "--list-dirs", "agent-extra-socket")
 	if err != nil {
 		return k, err
@@ -41,7 +37,7 @@ func localGPG(ctx context.Context) (k gpgKeys, err error) {
 		return k, err
 	}
 	k.socket = strings.TrimSpace(string(socket))
-	if err := probe(ctx, dialing("unix", k.socket)); err != nil {
+	if err := probe(ctx, dialingGPG(k.socket)); err != nil {
 		return k, fmt.Errorf("--forward-gpg: gpg-agent does not answer on its extra socket: %w", err)
 	}
 	if k.public, err = gpg(ctx, "gpg", "--batch", "--quiet", "--export"); err != nil {
@@ -125,7 +121,7 @@ func (f *sshForwards) prepareGPG(ctx context.Context, w way) (fw sshclient.Forwa
 	case errs != "":
 		fmt.Fprintf(os.Stderr, "\rwarning: gpg in the workspace says: %s\n", errs)
 	}
-	return sshclient.Forward{Name: "--forward-gpg: " + socket, Path: socket, Dial: dialing("unix", f.keys.socket)}, nil
+	return sshclient.Forward{Name: "--forward-gpg: " + socket, Path: socket, Dial: dialingGPG(f.keys.socket)}, nil
 }
 
 // give runs importGPG and returns what it printed, fit to be shown. It closes

@@ -3,10 +3,14 @@
 package main
 
 import (
+	"errors"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -76,6 +80,71 @@ func TestGPGIsForwarded(t *testing.T) {
 	_, errs, code = finish(t, l.command("ssh", "ws", "--", "echo text | gpg --batch --clearsign"), here...)
 	if code == 0 || !strings.Contains(errs, "No secret key") {
 		t.Errorf("gpg without --forward-gpg = %d, %q, want no secret key", code, errs)
+	}
+}
+
+// TestGPGOfWindowsIsForwarded has gpgconf name an emulated socket, as on Windows:
+// behind it a gpg-agent answers whoever sends the nonce.
+func TestGPGOfWindowsIsForwarded(t *testing.T) {
+	l := newLab(t)
+	l.gpgWorkspace(t)
+	here := gpgHome(t, "me@example.com")
+	real := strings.TrimSpace(must(t, here, "gpgconf", "--list-dirs", "agent-extra-socket"))
+	const nonce = "\x00sixteen\nbytes\r\x1a"
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var proxy sync.WaitGroup
+	t.Cleanup(func() { ln.Close(); proxy.Wait() })
+	proxy.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			proxy.Go(func() {
+				defer conn.Close()
+				got := make([]byte, len(nonce))
+				if _, err := io.ReadFull(conn, got); err != nil || string(got) != nonce {
+					t.Errorf("the nonce is %q, %v, want %q", got, err, nonce)
+					return
+				}
+				agent, err := net.Dial("unix", real)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				proxy.Go(func() { io.Copy(agent, conn); agent.Close() })
+				io.Copy(conn, agent)
+			})
+		}
+	})
+	dir := t.TempDir()
+	emulated := filepath.Join(dir, "S.gpg-agent.extra")
+	gpgconf, err := exec.LookPath("gpgconf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\ncase $* in *agent-extra-socket) printf '%s\\r\\n' " + emulated + " ;; *) exec " + gpgconf + ` "$@" ;; esac` + "\n"
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	if err := errors.Join(os.WriteFile(emulated, []byte(port+"\n"+nonce), 0o600), os.WriteFile(filepath.Join(dir, "gpgconf"), []byte(script), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	path := "PATH=" + dir + ":" + os.Getenv("PATH")
+
+	out, errs, code := finish(t, l.command("ssh", "-G", "ws", "--", "echo text | gpg --batch --clearsign"), append(here, path)...)
+	if code != 0 || !strings.Contains(out, "BEGIN PGP SIGNATURE") {
+		t.Fatalf("gpg --clearsign through an emulated socket = %d, %s%s", code, out, errs)
+	}
+	for name, content := range map[string]string{"nothing": "", "no port": "x\n" + nonce, "port 0": "0\n" + nonce, "a short nonce": port + "\nshort", "a long one": port + "\n" + nonce + "x"} {
+		if err := os.WriteFile(emulated, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, errs, code := finish(t, l.command("ssh", "-G", "ws", "true"), append(here, path)...)
+		if want := "does not answer on its extra socket: " + emulated + " is no socket of GnuPG"; code != 1 || !strings.Contains(errs, want) {
+			t.Errorf("a socket with %s = %d, %q, want %q", name, code, errs, want)
+		}
 	}
 }
 
