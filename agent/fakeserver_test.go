@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -40,13 +41,28 @@ const beHost = "BERTH_TEST_AGENT_HOST"
 func TestMain(m *testing.M) {
 	name := os.Getenv(beHost)
 	if name == "" {
-		os.Exit(m.Run())
+		os.Exit(awayFromHome(m.Run))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := host.Run(ctx, host.Config{Name: name, Version: "test"}); err != nil {
 		os.Exit(1)
 	}
+}
+
+// awayFromHome runs tests in a home directory of their own: what start files of
+// shells do is not theirs.
+func awayFromHome(run func() int) int {
+	home, err := os.MkdirTemp("", "home")
+	if err == nil {
+		defer os.RemoveAll(home)
+		err = os.Setenv("HOME", home)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return run()
 }
 
 // patience is how long a test waits for what takes a moment.

@@ -27,6 +27,7 @@ func TestAllInOneProcess(t *testing.T) {
 	its := d.client()
 	its.Token = d.agentToken(c, ws)
 	dir := t.TempDir()
+	t.Setenv("HOME", dir) // whose start files no shell reads
 	var hosts sync.WaitGroup
 	a := agent.New(agent.Config{
 		Client: its, Sessions: host.Options{DataDir: dir, LogDir: dir, StopTimeout: 10 * time.Second},

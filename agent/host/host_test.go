@@ -38,7 +38,19 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(beDialer); name != "" {
 		os.Exit(dialerMain(name))
 	}
-	goleak.VerifyTestMain(m)
+	// A home directory of its own: what start files of shells do is not the tests'.
+	home, err := os.MkdirTemp("", "home")
+	if err == nil {
+		err = os.Setenv("HOME", home)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(home)
+		os.Exit(code)
+	}))
 }
 
 func hostMain(name string) int {
