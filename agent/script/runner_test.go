@@ -168,7 +168,7 @@ func TestOrder(t *testing.T) {
 	l := newLab(t)
 	first := atStart("First", "until [ -e go ]; do sleep 0.01; done; echo 1 >> order; exit 1")
 	second := atStart("second", "#!/bin/bash\n# coder:after first\necho 2 >> order")
-	beside := atStart("beside", "touch go; echo 0 >> order")
+	beside := atStart("beside", "echo 0 >> order; touch go")
 	circle := atStart("circle", "# coder:after circle\necho never >> order")
 	lost := atStart("lost", "# coder:after nobody\ntrue")
 	l.Set([]Script{second, first, circle, beside, lost})
