@@ -23,7 +23,10 @@ type creation struct {
 	updates       string
 	start         string
 	ttl           time.Duration
+	copyFrom      string // another workspace; "" for none
 	yes, noWait   bool
+
+	source api.Workspace // that of copyFrom
 }
 
 func createCommand(g *globals) *cobra.Command { return new(creation).command(g) }
@@ -43,6 +46,8 @@ func (o *creation) command(g *globals) *cobra.Command {
 	fs.StringVarP(&o.org, "org", "O", "default", "organization of the template")
 	env(fs, "org", "CODER_ORGANIZATION")
 	o.parameters.register(fs)
+	fs.StringVar(&o.copyFrom, "copy-parameters-from", "", "`workspace` whose parameters it gets as far as no others are given, and whose template, if none is named")
+	env(fs, "copy-parameters-from", "CODER_WORKSPACE_COPY_PARAMETERS_FROM")
 	fs.StringVar(&o.updates, "automatic-updates", "never", "update the workspace when it starts: always or never")
 	fs.StringVar(&o.start, "start-at", "", "`when` it starts by itself, like \"9:30AM Mon-Fri Europe/Berlin\": see coder schedule start")
 	env(fs, "start-at", "CODER_WORKSPACE_START_AT")
@@ -70,6 +75,11 @@ func (o *creation) run(cmd *cobra.Command, g *globals, name string) error {
 	c, err := g.client(ctx)
 	if err != nil {
 		return err
+	}
+	if o.copyFrom != "" {
+		if o.source, err = workspace(ctx, c, o.copyFrom); err != nil {
+			return fmt.Errorf("--copy-parameters-from: %w", err)
+		}
 	}
 	tpl, err := o.choose(ctx, c)
 	if err != nil {
@@ -103,6 +113,11 @@ func (o *creation) fill(ctx context.Context, c *api.Client, tpl api.Template, re
 			return err
 		}
 		req.TemplateID, req.TemplateVersionID = nil, &version
+	}
+	if o.copyFrom != "" {
+		if err := o.parameters.copy(ctx, c, o.source.LatestBuild.ID, version); err != nil {
+			return fmt.Errorf("--copy-parameters-from %s: %w", o.copyFrom, err)
+		}
 	}
 	err := o.parameters.settle(ctx, c, version, uuid.Nil)
 	if err == nil {
@@ -145,9 +160,12 @@ func (o *creation) finish(ctx context.Context, out io.Writer, c *api.Client, t t
 	return err
 }
 
-// choose returns the template that was named, or the only one there is, or the
-// one that the user names.
+// choose returns the template that was named, or that of the workspace whose
+// parameters are copied, or the only one there is, or the one that the user names.
 func (o *creation) choose(ctx context.Context, c *api.Client) (api.Template, error) {
+	if o.template == "" && o.copyFrom != "" {
+		o.template, o.org = o.source.TemplateName, o.source.OrganizationID.String()
+	}
 	if o.template == "" {
 		if err := o.ask(ctx, c); err != nil {
 			return api.Template{}, err

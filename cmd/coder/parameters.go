@@ -27,6 +27,8 @@ type parameterFlags struct {
 	askAll, askEphemeral bool
 	askNothing           bool
 
+	copied []api.BuildParameter // of another workspace; all else counts for more
+
 	settled bool                 // what was to be asked is in answers, and so is what defaults gave
 	answers []api.BuildParameter // count for more than what the flags say
 }
@@ -53,12 +55,16 @@ func (p *parameterFlags) register(fs *pflag.FlagSet) {
 	}
 }
 
-// values are those of the file, then those of the flags, then the answers.
+// values are those of another workspace, then those of the file, then those of the
+// flags, then the answers.
 func (p *parameterFlags) values() ([]api.BuildParameter, error) {
 	if p.askNothing && p.asks() {
 		return nil, errors.New("--use-parameter-defaults asks for nothing: leave it out to be asked")
 	}
 	all := map[string]string{}
+	for _, v := range p.copied {
+		all[v.Name] = v.Value
+	}
 	if p.file != "" {
 		raw, err := os.ReadFile(p.file)
 		if err != nil {
@@ -91,6 +97,23 @@ func (p *parameterFlags) values() ([]api.BuildParameter, error) {
 		out = append(out, api.BuildParameter{Name: name, Value: all[name]})
 	}
 	return out, nil
+}
+
+// copy takes the values of a build of another workspace for those parameters of
+// version that hold for more than one build.
+func (p *parameterFlags) copy(ctx context.Context, c *api.Client, build, version uuid.UUID) error {
+	had, err := c.BuildParameters(ctx, build)
+	if err != nil {
+		return err
+	}
+	wanted, err := c.TemplateParameters(ctx, version)
+	if err != nil {
+		return err
+	}
+	p.copied = slices.DeleteFunc(had, func(v api.BuildParameter) bool {
+		return !slices.ContainsFunc(wanted, func(t api.TemplateParameter) bool { return t.Name == v.Name && !t.Ephemeral })
+	})
+	return nil
 }
 
 // readPairs reads name=value and name=@file.

@@ -55,6 +55,8 @@ func showCommand(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "output `format`: text or json")
+	cmd.Flags().Bool("details", false, "accepted for compatibility: all details are shown")
+	cmd.Flags().Lookup("details").Hidden = true
 	return cmd
 }
 
