@@ -79,23 +79,23 @@ func (d configDir) writeSession(server, token string) error {
 }
 
 // session returns the session at a server, "" if there is none or that of another.
-// Between its two reads another login may replace both files: the URL is read until
-// it stays. Who keeps a session without a URL says by that alone where it goes.
+// Other logins may replace both files meanwhile. No session is stored twice, and
+// whenever there is one the URL is its own: so the URL read between two reads of the
+// same session is, which the same URL around another read is not. Who keeps a session
+// without a URL says by that alone where it goes.
 func (d configDir) session(server *url.URL) (string, error) {
-	before, err := d.read(fileURL)
-	for err == nil {
-		var token, after string
-		if token, err = d.read(fileSession); err != nil {
-			break
-		}
-		if after, err = d.read(fileURL); err != nil || after != before {
-			before = after
-			continue
-		}
-		if after != "" && !isServer(after, server) {
+	token, err := d.read(fileSession)
+	for err == nil && token != "" {
+		stored, failed := d.read(fileURL)
+		again, failedAgain := d.read(fileSession)
+		switch err = errors.Join(failed, failedAgain); {
+		case err != nil || again != token:
+			token = again
+		case stored != "" && !isServer(stored, server):
 			return "", nil
+		default:
+			return token, nil
 		}
-		return token, nil
 	}
 	return "", err
 }
