@@ -24,10 +24,11 @@ const (
 	// widthPatience is how long it may take until the node knows whether large
 	// packets pass.
 	widthPatience = 4500 * time.Millisecond
-	// carryTime is how long large packets are sent each way, and carryPatience
-	// how long that may take.
+	// carryTime is how long large packets are sent each way, and carryPatience how
+	// long that may take: the node at the other end finds out by itself whether its
+	// direct path carries them, which may take it three seconds.
 	carryTime     = 100 * time.Millisecond
-	carryPatience = 2 * time.Second
+	carryPatience = 3500 * time.Millisecond
 )
 
 // reach asks the agent itself for a sign of life.
