@@ -110,18 +110,16 @@ func TestNarrowPath(t *testing.T) {
 	p.narrow(t, 1300)
 	shell := p.user.Shell("ws")
 	shell.MustBecome(Direct, directSoon)
-	var took [3]time.Duration
-	for i := range took {
+	for range 3 {
 		began := shell.clock.now()
 		if r := p.user.Run(within(t, patience), "ssh", "ws", "--", "head -c 1000000 /dev/zero"); r.Code != 0 || len(r.Stdout) != 1000000 {
 			t.Fatalf("a megabyte over a path that drops large packets: exit status %d, %d bytes, %s", r.Code, len(r.Stdout), r.Stderr)
 		}
-		took[i] = shell.clock.now() - began
-	}
-	t.Logf("logins with a megabyte took %v", took)
-	slices.Sort(took[:])
-	if took[1] > narrowLogin || took[2] > 2*narrowLogin {
-		t.Errorf("logins over a path that drops large packets took %v, want %v as a rule and never twice that", took, narrowLogin)
+		took := shell.clock.now() - began
+		t.Logf("a login with a megabyte took %v", took)
+		if took > narrowLogin {
+			t.Errorf("a login over a path that drops large packets took %v, want at most %v", took, narrowLogin)
+		}
 	}
 	if got := p.user.Ping(within(t, patience), "ws", 10); !slices.Contains(got, Direct) {
 		t.Errorf("coder ping = %v, want that small packets go directly", got)
