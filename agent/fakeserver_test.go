@@ -5,7 +5,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -41,28 +40,13 @@ const beHost = "BERTH_TEST_AGENT_HOST"
 func TestMain(m *testing.M) {
 	name := os.Getenv(beHost)
 	if name == "" {
-		os.Exit(awayFromHome(m.Run))
+		os.Exit(m.Run())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := host.Run(ctx, host.Config{Name: name, Version: "test"}); err != nil {
 		os.Exit(1)
 	}
-}
-
-// awayFromHome runs tests in a home directory of their own: what start files of
-// shells do is not theirs.
-func awayFromHome(run func() int) int {
-	home, err := os.MkdirTemp("", "home")
-	if err == nil {
-		defer os.RemoveAll(home)
-		err = os.Setenv("HOME", home)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return run()
 }
 
 // patience is how long a test waits for what takes a moment.
@@ -220,6 +204,7 @@ func (s *fakeServer) until(what string, is func() bool) {
 func startAgent(t *testing.T, s *fakeServer) (a *Agent, end func() error) {
 	t.Helper()
 	dir := t.TempDir()
+	t.Setenv("HOME", dir) // whose start files no shell reads
 	a = New(Config{
 		Client: &api.Client{URL: s.url, Token: uuid.NewString()}, Sessions: host.Options{DataDir: dir, LogDir: dir}, Version: "v0.0.1",
 		StartHost: func(name string) error {

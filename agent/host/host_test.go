@@ -38,19 +38,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(beDialer); name != "" {
 		os.Exit(dialerMain(name))
 	}
-	// A home directory of its own: what start files of shells do is not the tests'.
-	home, err := os.MkdirTemp("", "home")
-	if err == nil {
-		err = os.Setenv("HOME", home)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(home)
-		os.Exit(code)
-	}))
+	goleak.VerifyTestMain(m)
 }
 
 func hostMain(name string) int {
@@ -98,9 +86,11 @@ func attached(t *testing.T, name, version string) *Client {
 	return c
 }
 
-// newName is that of a host that the test ends.
+// newName is that of a host that the test ends. Its shells read nobody's start files.
 func newName(t *testing.T) string {
-	name := Name(t.Name() + t.TempDir())
+	dir := t.TempDir()
+	t.Setenv("HOME", dir)
+	name := Name(t.Name() + dir)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
