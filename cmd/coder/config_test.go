@@ -78,8 +78,9 @@ func TestSessionGoesToItsServerOnly(t *testing.T) {
 	}
 }
 
-// TestSessionOfAnotherServer reads at every moment of logins to two servers, at each
-// of which kill -9 may end one: no session is ever beside the URL of another server.
+// TestSessionOfAnotherServer reads at every moment of logins to two servers, and of
+// logouts, at each of which kill -9 may end one: no session is ever beside the URL of
+// another server, or alone.
 func TestSessionOfAnotherServer(t *testing.T) {
 	c := credentials{dir: configDir(t.TempDir())}
 	done := make(chan error, 1)
@@ -89,7 +90,11 @@ func TestSessionOfAnotherServer(t *testing.T) {
 		var err error
 		for i := range 300 {
 			host := fmt.Sprintf("%d.example.com", i%2)
-			err = errors.Join(err, c.store(&url.URL{Scheme: "https", Host: host}, fmt.Sprintf("https://%s#%d", host, i)))
+			server := &url.URL{Scheme: "https", Host: host}
+			err = errors.Join(err, c.store(server, fmt.Sprintf("https://%s#%d", host, i)))
+			if i%3 == 0 {
+				err = errors.Join(err, c.forget(server))
+			}
 		}
 		done <- err
 	})

@@ -61,18 +61,20 @@ func (c credentials) store(server *url.URL, token string) error {
 	if c.keyring == nil { // a session of one server must not go to another
 		return c.dir.writeSession(server.String(), token)
 	}
-	err := c.dir.write(fileURL, server.String())
-	if broken := c.keyring.set(account(server), token); broken != nil {
-		return errors.Join(err, withHint(fmt.Errorf("write to the keyring: %w", broken), "unlock it, or use --use-keyring=false for a file"))
+	if err := c.keyring.set(account(server), token); err != nil {
+		return withHint(fmt.Errorf("write to the keyring: %w", err), "unlock it, or use --use-keyring=false for a file")
 	}
-	return errors.Join(err, c.dir.remove(fileSession)) // an older one
+	if err := c.dir.remove(fileSession); err != nil { // an older one, perhaps of another server
+		return err
+	}
+	return c.dir.write(fileURL, server.String())
 }
 
 // forget removes what store stored for a server. That nothing was is fine.
 func (c credentials) forget(server *url.URL) error {
 	stored, err := c.server()
 	if err == nil && (stored == "" || isServer(stored, server)) {
-		err = c.dir.remove(fileURL, fileSession, fileOrganization)
+		err = c.dir.remove(fileSession, fileURL, fileOrganization) // a session without a URL would go anywhere
 	}
 	if c.keyring != nil {
 		err = errors.Join(err, c.keyring.remove(account(server)))

@@ -85,6 +85,18 @@ func TestLockedKeyring(t *testing.T) {
 	if got, err := c.token(server); got != "older" || err != nil {
 		t.Errorf("token with a locked keyring and a file = %q, %v, want that of the file", got, err)
 	}
+
+	// A login elsewhere that fails leaves the session beside its own URL.
+	elsewhere := &url.URL{Scheme: "https", Host: "green.example.com"}
+	if err := c.dir.write(fileURL, server.String()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.store(elsewhere, "secret"); err == nil {
+		t.Error("store with a locked keyring = nil, want an error")
+	}
+	if got, _ := c.token(elsewhere); got != "" {
+		t.Errorf("token of another server = %q, want none", got)
+	}
 }
 
 func only[T any](_ T, err error) error { return err }
