@@ -110,10 +110,16 @@ func (p *parameterFlags) copy(ctx context.Context, c *api.Client, build, version
 	if err != nil {
 		return err
 	}
-	p.copied = slices.DeleteFunc(had, func(v api.BuildParameter) bool {
+	p.copied = lasting(had, wanted)
+	return nil
+}
+
+// lasting are those of values whose parameter is wanted and holds for more than one
+// build.
+func lasting(values []api.BuildParameter, wanted []api.TemplateParameter) []api.BuildParameter {
+	return slices.DeleteFunc(values, func(v api.BuildParameter) bool {
 		return !slices.ContainsFunc(wanted, func(t api.TemplateParameter) bool { return t.Name == v.Name && !t.Ephemeral })
 	})
-	return nil
 }
 
 // readPairs reads name=value and name=@file.

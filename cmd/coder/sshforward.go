@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -105,8 +106,14 @@ func dialing(network, address string) sshclient.Dial {
 	}
 }
 
+// probeTimeout is how long what is here may take to be reached; a pipe of Windows that
+// is busy is waited for.
+const probeTimeout = 10 * time.Second
+
 // probe reports why an address of this machine cannot be reached.
 func probe(ctx context.Context, dial sshclient.Dial) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
 	conn, err := dial(ctx)
 	if err != nil {
 		return err
